@@ -1,0 +1,170 @@
+//! Logging in with a password. One step of what may become several.
+
+use http::{StatusCode, header};
+use url::Url;
+
+use super::session::{browser_cookie_name, removal_cookie, session_cookie};
+use crate::{
+    error::{Error, ProtocolError},
+    model::{Password, SessionToken, UserCredentials},
+    page::LoginPage,
+    ports::{Host, PasswordCheck},
+    request::Parameters,
+    response::{self, Reply, WithHeader, http_only_cookie, see_other},
+    router::Endpoint,
+    server::{Exchange, Server, cookie},
+    store::{NewSession, Store},
+};
+
+const LOGIN: &str = "login";
+const WRONG: &str = "The user name or the password is wrong. Check both and try again.";
+const FORM_EXPIRED: &str = "This page was open for too long, or cookies are blocked. Please try again.";
+
+/// What the form shows besides its fields.
+struct Form<'a> {
+    return_to: &'a str,
+    login: &'a str,
+    error: Option<&'a str>,
+    status: StatusCode,
+}
+
+impl<S: Store, H: Host> Server<S, H> {
+    pub(crate) async fn login_page(&self, exchange: &Exchange<'_>) -> Result<Reply, Error> {
+        let parameters = Parameters::from_query(exchange.request)?;
+        let return_to = parameters.get("return_to")?.unwrap_or_default();
+        if self.session(exchange).await?.is_some() {
+            return Ok(see_other(&self.local_target(return_to)));
+        }
+        self.login_form(exchange, &Form { return_to, login: "", error: None, status: StatusCode::OK }).await
+    }
+
+    pub(crate) async fn log_in(&self, exchange: &Exchange<'_>) -> Result<Reply, Error> {
+        let form = Parameters::from_form(exchange.request)?;
+        let login = form.get("username")?.unwrap_or_default().trim();
+        let return_to = form.get("return_to")?.unwrap_or_default();
+        let csrf_token = form.get("csrf_token")?.unwrap_or_default();
+        let refuse = |error, status| Form { return_to, login, error: Some(error), status };
+        let browser = cookie(exchange.request.headers(), browser_cookie_name(&self.config)).unwrap_or_default();
+        if browser.is_empty() || !self.is_form_token(csrf_token, LOGIN, browser, "") {
+            return self.login_form(exchange, &refuse(FORM_EXPIRED, StatusCode::FORBIDDEN)).await;
+        }
+        let password = form.get("password")?.unwrap_or_default();
+        let Some(password) = Password::new(password).filter(|_| !login.is_empty()) else {
+            let error = "Enter your e-mail address or user name, and your password.";
+            return self.login_form(exchange, &refuse(error, StatusCode::UNPROCESSABLE_ENTITY)).await;
+        };
+        let credentials = self.store.user_by_login(login).await?;
+        // The same work whether or not there is such an account.
+        let hash = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
+        let check = self.host.verify(password.clone(), hash).await?;
+        match credentials.filter(|credentials| check != PasswordCheck::Wrong && credentials.is_active) {
+            Some(credentials) => {
+                if check == PasswordCheck::CorrectButOutdated {
+                    self.upgrade_password(exchange, &credentials, password).await;
+                }
+                self.start_session(exchange, &credentials, return_to).await
+            }
+            None => {
+                tracing::info!(
+                    target: "authly::audit",
+                    request_id = exchange.request_id,
+                    client_address = exchange.client_address().map(tracing::field::display),
+                    "login failed"
+                );
+                self.login_form(exchange, &refuse(WRONG, StatusCode::FORBIDDEN)).await
+            }
+        }
+    }
+
+    /// Replaces a bcrypt or weaker hash. The login does not depend on it: at worst it happens next time.
+    async fn upgrade_password(&self, exchange: &Exchange<'_>, credentials: &UserCredentials, password: Password) {
+        let Ok(new) = self.host.hash(password).await else {
+            return;
+        };
+        let (user, old) = (credentials.user.id, &credentials.password_hash);
+        if let Err(error) = self.store.replace_password_hash(user, old, &new, exchange.now).await {
+            tracing::warn!(request_id = exchange.request_id, %error, "could not upgrade a password hash");
+        }
+    }
+
+    async fn start_session(
+        &self,
+        exchange: &Exchange<'_>,
+        credentials: &UserCredentials,
+        return_to: &str,
+    ) -> Result<Reply, Error> {
+        // A new token at every login: one that was planted before is worth nothing.
+        let token = SessionToken::generate(&self.host);
+        let session = NewSession {
+            id: self.new_id(exchange.now),
+            digest: token.digest(),
+            user_id: credentials.user.id,
+            authenticated_at: exchange.now,
+            expires_at: exchange.now + self.config.session_lifetime,
+            replaces: self.session_token(exchange).map(|token| token.digest()),
+        };
+        self.store.create_session(&session).await?;
+        tracing::info!(
+            target: "authly::audit",
+            request_id = exchange.request_id,
+            client_address = exchange.client_address().map(tracing::field::display),
+            user_id = %credentials.user.id,
+            "logged in"
+        );
+        Ok(see_other(&self.local_target(return_to))
+            .with_cookie(&session_cookie(&self.config, &token))
+            .with_cookie(&removal_cookie(&self.config, browser_cookie_name(&self.config))))
+    }
+
+    async fn login_form(&self, exchange: &Exchange<'_>, form: &Form<'_>) -> Result<Reply, Error> {
+        let name = browser_cookie_name(&self.config);
+        // A browser with the form open in two tabs keeps one cookie for both.
+        let known = cookie(exchange.request.headers(), name).and_then(SessionToken::parse);
+        let browser = known.unwrap_or_else(|| SessionToken::generate(&self.host));
+        // Names the client that the person is on the way to, and lets the form lead there.
+        let destination = match self.authorization_target(form.return_to) {
+            Some(parameters) => match self.destination(&parameters, exchange).await {
+                Ok(destination) => Some(destination),
+                Err(Error::Protocol(_)) => None,
+                Err(fault) => return Err(fault),
+            },
+            None => None,
+        };
+        let form_action = destination.as_ref().map(super::authorize::Destination::csp_source);
+        let page = LoginPage {
+            base: self.config.issuer.path(),
+            client_name: destination.as_ref().map(|destination| destination.client().name.as_str()),
+            csrf_token: &self.form_token(LOGIN, browser.expose(), ""),
+            return_to: form.return_to,
+            login: form.login,
+            error: form.error,
+        };
+        Ok(response::page(form.status, &page, form_action.as_deref())
+            .with_header(header::VARY, "cookie")
+            .with_cookie(&http_only_cookie(&self.config, name, browser.expose(), None)))
+    }
+
+    /// Where to go after the login: a path of this server, or its front page. Never another site.
+    fn local_target(&self, return_to: &str) -> String {
+        let home = format!("{}/", self.config.issuer.path());
+        let origin = self.config.issuer.origin();
+        let target = return_to
+            .starts_with('/')
+            .then(|| Url::parse(origin).ok()?.join(return_to).ok())
+            .flatten()
+            .filter(|url| url.origin().ascii_serialization() == origin);
+        match target {
+            Some(url) => match url.query() {
+                Some(query) => format!("{}?{query}", url.path()),
+                None => url.path().to_owned(),
+            },
+            None => home,
+        }
+    }
+
+    /// The authorization request that a login leads to.
+    fn authorization_target(&self, return_to: &str) -> Option<Parameters> {
+        let path = format!("{}{}?", self.config.issuer.path(), Endpoint::Authorize.path());
+        Parameters::parse(return_to.strip_prefix(&path)?.as_bytes()).map_err(|_: ProtocolError| ()).ok()
+    }
+}

@@ -1,0 +1,46 @@
+//! Token revocation (RFC 7009).
+
+use http::StatusCode;
+
+use crate::{
+    error::{Error, ErrorCode, ProtocolError},
+    model::{AuthorizationCode, ClientSecret, SessionToken},
+    ports::Host,
+    request::Parameters,
+    response::{Reply, empty},
+    server::{Exchange, Server},
+    store::{Store, TokenReference},
+};
+
+impl<S: Store, H: Host> Server<S, H> {
+    /// 200 for whatever is no live token of this client (RFC 7009 §2.2). `token_type_hint` is read for its form
+    /// only: a token tells by itself what it is.
+    pub(crate) async fn revoke(&self, exchange: &Exchange<'_>) -> Result<Reply, Error> {
+        let form = Parameters::from_form(exchange.request)?;
+        let client = self.authenticate_client(exchange, &form).await?;
+        form.get("token_type_hint")?;
+        let token = form.require("token")?;
+        let others = [AuthorizationCode::PREFIX, ClientSecret::PREFIX, SessionToken::PREFIX];
+        if others.iter().any(|prefix| token.starts_with(prefix)) {
+            let description = "only access tokens and refresh tokens can be revoked here";
+            return Err(ProtocolError::new(ErrorCode::UnsupportedTokenType, description).into());
+        }
+        if let Some(reference) = self.token_reference(exchange, token).await? {
+            self.store.revoke_token(&reference, client.client.id, exchange.now).await?;
+        }
+        Ok(empty(StatusCode::OK))
+    }
+
+    /// How the store finds a token; `None` where it was not issued here, or is over.
+    pub(crate) async fn token_reference(
+        &self,
+        exchange: &Exchange<'_>,
+        token: &str,
+    ) -> Result<Option<TokenReference>, Error> {
+        if let Some(token) = self.refresh_tokens.authenticate(token) {
+            return Ok(Some(token.reference()));
+        }
+        let token = self.verify_access_token(token, exchange.now).await?;
+        Ok(token.and_then(|token| token.reference()))
+    }
+}

@@ -1,0 +1,70 @@
+//! The browser's session cookie, and the tokens that bind forms to a browser.
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use cookie::Cookie;
+
+use crate::{
+    config::Config,
+    error::Fault,
+    model::SessionToken,
+    ports::Host,
+    response::http_only_cookie,
+    server::{Exchange, Server, cookie},
+    store::{Session, Store},
+};
+
+/// `__Host-` makes browsers refuse the cookie from any other host, path or scheme; it needs https.
+pub(crate) fn session_cookie_name(config: &Config) -> &'static str {
+    if config.issuer.is_https() { "__Host-authly_session" } else { "authly_session" }
+}
+
+/// Binds the forms of a browser that has no session yet.
+pub(crate) fn browser_cookie_name(config: &Config) -> &'static str {
+    if config.issuer.is_https() { "__Host-authly_browser" } else { "authly_browser" }
+}
+
+/// The cookie that starts a session.
+pub(crate) fn session_cookie<'a>(config: &Config, token: &'a SessionToken) -> Cookie<'a> {
+    let seconds = config.session_lifetime.num_seconds();
+    http_only_cookie(config, session_cookie_name(config), token.expose(), Some(seconds))
+}
+
+/// The cookie that ends one.
+pub(crate) fn removal_cookie(config: &Config, name: &'static str) -> Cookie<'static> {
+    http_only_cookie(config, name, "", Some(0))
+}
+
+impl<S: Store, H: Host> Server<S, H> {
+    /// What the browser sent as its session, if it can be one.
+    pub(crate) fn session_token(&self, exchange: &Exchange<'_>) -> Option<SessionToken> {
+        cookie(exchange.request.headers(), session_cookie_name(&self.config)).and_then(SessionToken::parse)
+    }
+
+    /// The session of the browser, if it is good.
+    pub(crate) async fn session(&self, exchange: &Exchange<'_>) -> Result<Option<Session>, Fault> {
+        match self.session_token(exchange) {
+            Some(token) => Ok(self.store.session(&token.digest(), exchange.now).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// A token for a form: an HMAC over the form's purpose, the secret cookie that the browser has and what the form
+    /// is about. Another site can neither read nor guess it, and it fits no other form, browser or request.
+    pub(crate) fn form_token(&self, purpose: &str, cookie: &str, about: &str) -> String {
+        let mac = self.form_keys[0].mac(&[purpose.as_bytes(), cookie.as_bytes(), about.as_bytes()]);
+        Base64UrlUnpadded::encode_string(&mac)
+    }
+
+    /// Whether a form came back from the browser that it was made for.
+    pub(crate) fn is_form_token(&self, token: &str, purpose: &str, cookie: &str, about: &str) -> bool {
+        let mut bytes = [0; 32];
+        let Ok(mac) = Base64UrlUnpadded::decode(token, &mut bytes) else {
+            return false;
+        };
+        mac.len() == 32
+            && self
+                .form_keys
+                .iter()
+                .any(|key| key.verify(&[purpose.as_bytes(), cookie.as_bytes(), about.as_bytes()], mac))
+    }
+}

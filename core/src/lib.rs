@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+pub mod config;
+pub mod crypto;
+mod endpoint;
+pub mod error;
+pub mod grant;
+pub mod maintenance;
+pub mod model;
+mod page;
+pub mod ports;
+mod request;
+mod response;
+pub mod router;
+pub mod server;
+pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use endpoint::DEMO_CLIENT_ID;
+pub use request::{ClientAddress, MAX_BODY};
+pub use server::Server;

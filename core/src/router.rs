@@ -1,0 +1,212 @@
+//! Which endpoint a request is for.
+
+use http::{Method, StatusCode};
+
+use crate::{
+    config::Config,
+    error::{ErrorCode, ProtocolError},
+    response::Audience,
+};
+
+/// Every endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// `/`
+    Home,
+    /// `/authorize`
+    Authorize,
+    /// `/consent`
+    Consent,
+    /// `/login`
+    Login,
+    /// `/logout`
+    Logout,
+    /// `/auth/token`
+    Token,
+    /// `/auth/refresh`
+    Refresh,
+    /// `/auth/revoke`
+    Revoke,
+    /// `/auth/introspect`
+    Introspect,
+    /// `/api/v1/users/me`
+    Me,
+    /// `/.well-known/oauth-authorization-server`
+    Metadata,
+    /// `/.well-known/jwks.json`
+    Jwks,
+    /// `/health`
+    Health,
+    /// `/health/live`
+    Live,
+    /// `/health/ready`
+    Ready,
+    /// `/assets/authly.css`
+    Stylesheet,
+    /// `/demo`
+    Demo,
+    /// `/demo/callback`
+    DemoCallback,
+}
+
+/// Who may call an endpoint from a script on another origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cors {
+    /// Nobody.
+    No,
+    /// Everybody: it is public and knows no credentials.
+    Public,
+    /// `CORS_ORIGINS`.
+    Configured,
+}
+
+const GET: &[Method] = &[Method::GET, Method::HEAD];
+const POST: &[Method] = &[Method::POST];
+const GET_AND_POST: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
+
+const METADATA: &str = "/.well-known/oauth-authorization-server";
+
+impl Endpoint {
+    /// Every endpoint.
+    pub const ALL: [Self; 18] = [
+        Self::Home,
+        Self::Authorize,
+        Self::Consent,
+        Self::Login,
+        Self::Logout,
+        Self::Token,
+        Self::Refresh,
+        Self::Revoke,
+        Self::Introspect,
+        Self::Me,
+        Self::Metadata,
+        Self::Jwks,
+        Self::Health,
+        Self::Live,
+        Self::Ready,
+        Self::Stylesheet,
+        Self::Demo,
+        Self::DemoCallback,
+    ];
+
+    /// Its path below the issuer's.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Home => "/",
+            Self::Authorize => "/authorize",
+            Self::Consent => "/consent",
+            Self::Login => "/login",
+            Self::Logout => "/logout",
+            Self::Token => "/auth/token",
+            Self::Refresh => "/auth/refresh",
+            Self::Revoke => "/auth/revoke",
+            Self::Introspect => "/auth/introspect",
+            Self::Me => "/api/v1/users/me",
+            Self::Metadata => METADATA,
+            Self::Jwks => "/.well-known/jwks.json",
+            Self::Health => "/health",
+            Self::Live => "/health/live",
+            Self::Ready => "/health/ready",
+            Self::Stylesheet => "/assets/authly.css",
+            Self::Demo => "/demo",
+            Self::DemoCallback => "/demo/callback",
+        }
+    }
+
+    /// The methods it knows.
+    pub const fn methods(self) -> &'static [Method] {
+        match self {
+            Self::Authorize | Self::Login | Self::Logout => GET_AND_POST,
+            Self::Consent | Self::Token | Self::Refresh | Self::Revoke | Self::Introspect => POST,
+            Self::Home
+            | Self::Me
+            | Self::Metadata
+            | Self::Jwks
+            | Self::Health
+            | Self::Live
+            | Self::Ready
+            | Self::Stylesheet
+            | Self::Demo
+            | Self::DemoCallback => GET,
+        }
+    }
+
+    /// The same as a header value.
+    pub const fn allow(self) -> &'static str {
+        match self.methods().len() {
+            3 => "GET, HEAD, POST",
+            2 => "GET, HEAD",
+            _ => "POST",
+        }
+    }
+
+    /// How its errors look.
+    pub const fn audience(self) -> Audience {
+        match self {
+            Self::Home
+            | Self::Authorize
+            | Self::Consent
+            | Self::Login
+            | Self::Logout
+            | Self::Demo
+            | Self::DemoCallback => Audience::Person,
+            _ => Audience::Program,
+        }
+    }
+
+    /// Who may call it from a script on another origin. Never what a person sees (OAuth 2.1 §3.1).
+    pub const fn cors(self) -> Cors {
+        match self {
+            Self::Metadata | Self::Jwks => Cors::Public,
+            Self::Token | Self::Refresh | Self::Revoke | Self::Me => Cors::Configured,
+            _ => Cors::No,
+        }
+    }
+
+    /// Whether it exists under this configuration.
+    const fn is_enabled(self, config: &Config) -> bool {
+        match self {
+            Self::Authorize
+            | Self::Consent
+            | Self::Token
+            | Self::Refresh
+            | Self::Revoke
+            | Self::Introspect
+            | Self::Metadata => config.oauth_enabled,
+            Self::Health | Self::Live | Self::Ready => config.health_check_enabled,
+            Self::Demo | Self::DemoCallback => config.demo,
+            _ => true,
+        }
+    }
+
+    /// The endpoint of this path. Endpoints are below the issuer's path; health checks are at the root as well, and
+    /// metadata is where RFC 8414 §3.1 puts it: the well-known path goes *before* the issuer's.
+    pub fn route(path: &str, config: &Config) -> Option<Self> {
+        let base = config.issuer.path();
+        let below = path.strip_prefix(base).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        let endpoint = if path.strip_prefix(METADATA) == Some(base) {
+            Some(Self::Metadata)
+        } else {
+            let exact = |path: &str| Self::ALL.into_iter().find(|endpoint| endpoint.path() == path);
+            let below = below.map(|rest| if rest.is_empty() { "/" } else { rest });
+            below
+                .and_then(exact)
+                .or_else(|| exact(path).filter(|endpoint| matches!(endpoint, Self::Health | Self::Live | Self::Ready)))
+        };
+        endpoint.filter(|endpoint| endpoint.is_enabled(config))
+    }
+}
+
+/// 404.
+pub fn not_found() -> ProtocolError {
+    ProtocolError::new(ErrorCode::InvalidRequest, "there is nothing at this path").with_status(StatusCode::NOT_FOUND)
+}
+
+/// 405 with `Allow`.
+pub fn method_not_allowed(endpoint: Endpoint) -> ProtocolError {
+    ProtocolError {
+        allow: Some(endpoint.allow()),
+        ..ProtocolError::invalid_request(format!("this endpoint answers {} only", endpoint.allow()))
+            .with_status(StatusCode::METHOD_NOT_ALLOWED)
+    }
+}

@@ -1,0 +1,3 @@
+-- Ends a browser's login.
+-- $1 digest of the cookie
+DELETE FROM sessions WHERE digest = $1::bytea

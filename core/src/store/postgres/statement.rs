@@ -1,0 +1,47 @@
+/// One statement, with one meaning.
+#[derive(Debug)]
+pub struct Statement {
+    /// The name of its file, for logs and metrics.
+    pub name: &'static str,
+    /// Its text, with parameters `$1`, `$2`, ….
+    pub sql: &'static str,
+}
+
+macro_rules! statements {
+    ($($name:ident = $file:literal),+ $(,)?) => {
+        $(pub(super) static $name: Statement =
+            Statement { name: $file, sql: include_str!(concat!($file, ".sql")) };)+
+
+        /// Every statement, so that a test can prepare them all against the migrated schema.
+        pub static STATEMENTS: &[&Statement] = &[$(&$name),+];
+    };
+}
+
+statements! {
+    READY = "ready",
+    CLIENT = "client",
+    CLIENTS = "clients",
+    CREATE_CLIENT = "create_client",
+    REPLACE_CLIENT_SECRET = "replace_client_secret",
+    SCOPES = "scopes",
+    CREATE_SCOPE = "create_scope",
+    USER_BY_LOGIN = "user_by_login",
+    CREATE_USER = "create_user",
+    REPLACE_PASSWORD_HASH = "replace_password_hash",
+    CREATE_SESSION = "create_session",
+    SESSION = "session",
+    END_SESSION = "end_session",
+    SESSION_AND_CONSENT = "session_and_consent",
+    CREATE_GRANT = "create_grant",
+    REDEEM_CODE = "redeem_code",
+    ROTATE_REFRESH_TOKEN = "rotate_refresh_token",
+    REVOKE_REFRESH_TOKEN = "revoke_refresh_token",
+    REVOKE_ACCESS_TOKEN = "revoke_access_token",
+    INTROSPECT_REFRESH_TOKEN = "introspect_refresh_token",
+    INTROSPECT_ACCESS_TOKEN = "introspect_access_token",
+    SIGNING_KEYS = "signing_keys",
+    CREATE_SIGNING_KEY = "create_signing_key",
+    RESEAL_SIGNING_KEY = "reseal_signing_key",
+    SWEEP = "sweep",
+    COUNTS = "counts",
+}

@@ -1,0 +1,2 @@
+-- ?1 grant, ?2 now
+UPDATE grants SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL

@@ -1,0 +1,182 @@
+//! Clients and scopes.
+
+use std::sync::Arc;
+
+use super::{
+    Case,
+    fixture::{at, client_id, confidential_client, digest, id, public_client, redirect_uri, scope, scopes},
+};
+use crate::{
+    model::{Client, ClientSecretHash, NewClient, ScopeDescription},
+    store::{Created, Store},
+};
+
+/// How a client reads that was registered with existing, active scopes.
+fn registered(client: &NewClient, scopes: &[ScopeDescription]) -> Client {
+    Client {
+        id: client.id,
+        client_id: client.client_id.clone(),
+        name: client.name.clone(),
+        client_type: client.client_type(),
+        secret_hash: client.secret_hash.clone(),
+        redirect_uris: client.redirect_uris.iter().map(ToString::to_string).collect(),
+        client_uri: client.client_uri.clone(),
+        auth_method: client.auth_method,
+        require_pkce: client.require_pkce,
+        grant_types: client.grant_types.clone(),
+        scopes: scopes.to_vec(),
+        resources: client.resources.clone(),
+        introspect_all: client.introspect_all,
+        is_active: true,
+    }
+}
+
+fn by_name(mut client: Client) -> Client {
+    client.scopes.sort_by(|a, b| a.name.cmp(&b.name));
+    client
+}
+
+/// The database answers, and was migrated.
+pub async fn the_store_is_ready<S: Store>(store: &Arc<S>) -> Case {
+    store.ready().await
+}
+
+/// A migrated database holds the scopes of the product's guide.
+pub async fn the_default_scopes_are_there<S: Store>(store: &Arc<S>) -> Case {
+    let scope = |name: &str, description: &str, is_default| ScopeDescription {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        is_default,
+        is_active: true,
+    };
+    let expected = [
+        scope("admin", "Administrative access", false),
+        scope("profile", "Access to user profile information", true),
+        scope("read", "Read access to user data", true),
+        scope("write", "Write access to user data", false),
+    ];
+    assert_eq!(store.scopes().await?, expected);
+    Ok(())
+}
+
+/// Scopes are listed by name, active or not.
+pub async fn a_scope_is_registered<S: Store>(store: &Arc<S>) -> Case {
+    let calendar = ScopeDescription { is_default: true, ..scope("calendar:read") };
+    let retired = ScopeDescription { is_active: false, ..scope("retired") };
+    assert_eq!(store.create_scope(id(), &retired, at(0)).await?, Created::Created);
+    assert_eq!(store.create_scope(id(), &calendar, at(0)).await?, Created::Created);
+    let scopes = store.scopes().await?;
+    let names: Vec<_> = scopes.iter().map(|scope| scope.name.as_str()).collect();
+    assert_eq!(names, ["admin", "calendar:read", "profile", "read", "retired", "write"]);
+    assert!(scopes.contains(&calendar) && scopes.contains(&retired));
+    Ok(())
+}
+
+/// A taken name changes nothing.
+pub async fn a_scope_name_is_unique<S: Store>(store: &Arc<S>) -> Case {
+    let before = store.scopes().await?;
+    assert_eq!(store.create_scope(id(), &scope("read"), at(0)).await?, Created::Conflict);
+    assert_eq!(store.scopes().await?, before);
+    Ok(())
+}
+
+/// Every field of it is read back.
+pub async fn a_public_client_is_registered<S: Store>(store: &Arc<S>) -> Case {
+    let client = public_client("app");
+    assert_eq!(store.create_client(&client, at(0)).await?, Created::Created);
+    let scopes: Vec<_> = store.scopes().await?.into_iter().filter(|s| client.scopes.contains(&s.name)).collect();
+    assert_eq!(store.client(&client.client_id).await?.map(by_name), Some(registered(&client, &scopes)));
+    Ok(())
+}
+
+/// Every field of it is read back, lists in their order.
+pub async fn a_confidential_client_is_registered<S: Store>(store: &Arc<S>) -> Case {
+    let client = NewClient { scopes: scopes("admin read write profile"), ..confidential_client("service") };
+    assert_eq!(store.create_client(&client, at(0)).await?, Created::Created);
+    let scopes = store.scopes().await?;
+    assert_eq!(store.client(&client.client_id).await?.map(by_name), Some(registered(&client, &scopes)));
+    Ok(())
+}
+
+/// A `client_id` is compared in full and in its case.
+pub async fn an_unknown_client_is_none<S: Store>(store: &Arc<S>) -> Case {
+    store.create_client(&public_client("app"), at(0)).await?;
+    for other in ["App", "ap", "app2", "ap%"] {
+        assert_eq!(store.client(&client_id(other)).await?, None, "{other}");
+    }
+    Ok(())
+}
+
+/// A taken `client_id` changes nothing.
+pub async fn a_client_id_is_unique<S: Store>(store: &Arc<S>) -> Case {
+    store.create_client(&public_client("app"), at(0)).await?;
+    let before = store.clients().await?;
+    let second = NewClient { scopes: scopes("admin"), ..confidential_client("app") };
+    assert_eq!(store.create_client(&second, at(1)).await?, Created::Conflict);
+    assert_eq!(store.clients().await?, before);
+    Ok(())
+}
+
+/// The listing has every client, each with its scopes.
+pub async fn clients_are_listed_by_client_id<S: Store>(store: &Arc<S>) -> Case {
+    for client in [public_client("b"), confidential_client("c"), public_client("a")] {
+        store.create_client(&client, at(0)).await?;
+    }
+    let clients = store.clients().await?;
+    let ids: Vec<_> = clients.iter().map(|client| client.client_id.as_str()).collect();
+    assert_eq!(ids, ["a", "b", "c"]);
+    for client in clients {
+        assert_eq!(store.client(&client.client_id).await?, Some(client));
+    }
+    Ok(())
+}
+
+/// Also where the scope is registered later.
+pub async fn unknown_scopes_are_ignored<S: Store>(store: &Arc<S>) -> Case {
+    let client = NewClient { scopes: scopes("read unheard-of"), ..public_client("app") };
+    assert_eq!(store.create_client(&client, at(0)).await?, Created::Created);
+    store.create_scope(id(), &scope("unheard-of"), at(0)).await?;
+    let stored = store.client(&client.client_id).await?.expect("registered");
+    assert_eq!(stored.allowed_scopes(), scopes("read"));
+    Ok(())
+}
+
+/// A client may not ask for a scope that is not active.
+pub async fn inactive_scopes_are_omitted<S: Store>(store: &Arc<S>) -> Case {
+    let retired = ScopeDescription { is_active: false, ..scope("retired") };
+    store.create_scope(id(), &retired, at(0)).await?;
+    let some = NewClient { scopes: scopes("read retired"), ..public_client("some") };
+    let none = NewClient { scopes: scopes("retired"), ..public_client("none") };
+    for (client, expected) in [(some, scopes("read")), (none, scopes(""))] {
+        store.create_client(&client, at(0)).await?;
+        let stored = store.client(&client.client_id).await?.expect("registered");
+        assert_eq!(stored.allowed_scopes(), expected);
+    }
+    assert!(store.clients().await?.iter().all(|client| !client.allowed_scopes().contains("retired")));
+    Ok(())
+}
+
+/// An older installation's hash gives way to a newer one.
+pub async fn a_secret_is_replaced<S: Store>(store: &Arc<S>) -> Case {
+    let old = ClientSecretHash::Bcrypt("$2b$12$older".to_owned());
+    let client = NewClient { secret_hash: Some(old.clone()), ..confidential_client("service") };
+    store.create_client(&client, at(0)).await?;
+    let new = ClientSecretHash::Sha256(digest("new"));
+    store.replace_client_secret(client.id, &old, &new, at(1)).await?;
+    let stored = store.client(&client.client_id).await?.expect("registered");
+    assert_eq!(stored.secret_hash, Some(new));
+    Ok(())
+}
+
+/// Whoever replaces what is not there any more changes nothing; neither does a public client get a secret by it.
+pub async fn a_secret_that_changed_since_stays<S: Store>(store: &Arc<S>) -> Case {
+    let (stale, new) = (ClientSecretHash::Sha256(digest("stale")), ClientSecretHash::Sha256(digest("new")));
+    let public = NewClient { redirect_uris: vec![redirect_uri("https://app.example/cb")], ..public_client("app") };
+    for client in [confidential_client("service"), public] {
+        store.create_client(&client, at(0)).await?;
+        store.replace_client_secret(client.id, &stale, &new, at(1)).await?;
+        let stored = store.client(&client.client_id).await?.expect("registered");
+        assert_eq!(stored.secret_hash, client.secret_hash);
+    }
+    store.replace_client_secret(id(), &stale, &new, at(1)).await
+}

@@ -1,0 +1,150 @@
+//! `authly`: the server, its migrations and its maintenance, in one program.
+
+mod serve;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use authly_core::{Server, config::Environment, ports::Clock as _, store::Store};
+use authly_native::{Database, NativeConfig, NativeHost, first_run, logging};
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Authly, an OAuth 2.1 authorization server. It is configured by environment variables; see README.md.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve HTTP (the default).
+    Serve,
+    /// Bring the database's schema up to date.
+    Migrate,
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Jobs that a running server does by itself, for a scheduler.
+    #[command(subcommand)]
+    Maintenance(MaintenanceCommand),
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print the effective configuration, secrets redacted; exit with 1 where it cannot be used.
+    Check,
+}
+
+#[derive(Subcommand)]
+enum MaintenanceCommand {
+    /// Rotate signing keys and remove what has ended.
+    Run,
+}
+
+fn main() -> ExitCode {
+    let command = Arguments::parse().command.unwrap_or(Command::Serve);
+    let config = match NativeConfig::from_environment() {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("The configuration cannot be used:");
+            for problem in &problems {
+                eprintln!("  {problem}");
+            }
+            return ExitCode::FAILURE;
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = runtime.context("cannot start the runtime").and_then(|runtime| {
+        logging::start(&config.log_level, config.log_format);
+        runtime.block_on(run(command, config))
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("authly: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "it is what the command is for")]
+async fn run(command: Command, config: NativeConfig) -> anyhow::Result<()> {
+    if let Command::Config(ConfigCommand::Check) = command {
+        for setting in &config.settings {
+            let mark = if setting.is_set { "" } else { "  (default)" };
+            println!("{}={}{mark}", setting.variable, setting.value);
+        }
+        return Ok(());
+    }
+    let database = Database::open(&config).await?;
+    if let Command::Migrate = command {
+        database.migrate().await.context("the migration failed")?;
+        println!("The schema of {} is up to date.", config.database_url);
+        return Ok(());
+    }
+    if let Database::Sqlite(_) = database {
+        // Nobody else uses the file: there is nothing to coordinate.
+        database.migrate().await.context("the migration failed")?;
+    }
+    match database {
+        Database::Sqlite(store) => run_with(command, config, store).await,
+        Database::Postgres(store) => run_with(command, config, store).await,
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "it is what the command is for")]
+async fn run_with<S: Store>(command: Command, mut config: NativeConfig, store: S) -> anyhow::Result<()> {
+    config.core.demo = config.core.environment == Environment::Development;
+    let host = NativeHost::new(config.core.password_cost, config.hashing);
+    let server = Server::new(config.core.clone(), store, host);
+    if let Command::Maintenance(MaintenanceCommand::Run) = command {
+        let report = server.maintain().await?;
+        println!("Removed {} rows that had ended.", report.swept.total());
+        if report.new_signing_key {
+            println!("Made the next signing key.");
+        }
+        return Ok(());
+    }
+    prepare(&config, &server).await;
+    serve::serve(&config, server).await
+}
+
+/// Makes the first rows. A database that is down or not migrated yet does not keep the server from starting: it
+/// answers 503 until that is done, and says so.
+#[expect(clippy::print_stdout, reason = "the first run tells a person what to do next")]
+async fn prepare<S: Store>(config: &NativeConfig, server: &Server<S, NativeHost>) {
+    if let Err(error) = server.store().ready().await {
+        tracing::error!(%error, "the database is not ready; if it was not migrated, run `authly migrate`");
+        return;
+    }
+    if let Some(admin) = &config.admin
+        && let Err(error) = first_run::create_configured_admin(server, admin).await
+    {
+        tracing::error!(%error, "could not make the administrator");
+    }
+    if let Err(error) = server.rotate_signing_keys(server.host().now()).await {
+        tracing::error!(%error, "could not prepare the signing keys");
+    }
+    if config.core.environment == Environment::Production {
+        return;
+    }
+    match first_run::create_conveniences(server).await {
+        Ok(made) => {
+            println!("\nAuthly, for development. State is kept in {}.\n", config.database_url);
+            if let Some((username, password)) = &made.admin {
+                println!("  The first administrator, shown once:");
+                println!("    user name  {username}");
+                println!("    password   {password}\n");
+            }
+            if made.demo {
+                println!("  Try the whole login: {}/demo\n", config.core.issuer);
+            }
+        }
+        Err(error) => tracing::error!(%error, "could not make the first rows"),
+    }
+}

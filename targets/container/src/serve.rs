@@ -1,0 +1,164 @@
+//! HTTP over TCP: limits, the client's address, access logs, and a shutdown that finishes what is in flight.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use authly_core::{
+    ClientAddress, MAX_BODY, Server,
+    error::ProtocolError,
+    server::{REQUEST_ID, refuse},
+    store::Store,
+};
+use authly_native::{NativeConfig, NativeHost, proxy::TrustedProxies};
+use axum::{Extension, Router, body::Body, extract::State};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    time::{interval, timeout},
+};
+use tower::ServiceExt as _;
+
+struct Container<S> {
+    server: Server<S, NativeHost>,
+    proxies: TrustedProxies,
+    timeout: Duration,
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy)]
+struct Peer(IpAddr);
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) async fn serve<S: Store>(config: &NativeConfig, server: Server<S, NativeHost>) -> anyhow::Result<()> {
+    let address = SocketAddr::new(config.host, config.port);
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let container =
+        Arc::new(Container { server, proxies: config.trusted_proxies.clone(), timeout: config.request_timeout });
+    if let Some(period) = config.maintenance_interval {
+        tokio::spawn(maintain(Arc::clone(&container), period));
+    }
+    tracing::info!(address = %listener.local_addr()?, issuer = config.core.issuer.as_str(), "listening");
+    let graceful = GracefulShutdown::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                // A response is one write: waiting for more would only delay it.
+                let _ = stream.set_nodelay(true);
+                spawn_connection(&container, &graceful, TokioIo::new(stream), peer.ip());
+            }
+            Err(error) => {
+                // Out of file descriptors, for instance: others may be closed in a moment.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    drop(listener);
+    tracing::info!(open_connections = graceful.count(), "shutting down");
+    if timeout(config.shutdown_timeout, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not finish in time");
+    }
+    Ok(())
+}
+
+fn spawn_connection<S: Store>(
+    container: &Arc<Container<S>>,
+    graceful: &GracefulShutdown,
+    io: TokioIo<tokio::net::TcpStream>,
+    peer: IpAddr,
+) {
+    let router = Router::new().fallback(answer).with_state(Arc::clone(container));
+    let service = router.map_request(move |mut request: Request<_>| {
+        request.extensions_mut().insert(Peer(peer));
+        request.map(Body::new)
+    });
+    let service = TowerToHyperService::new(service);
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // Whoever sends headers slowly does not hold a connection for ever.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(container.timeout);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(250);
+    let connection = graceful.watch(builder.serve_connection(io, service).into_owned());
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "connection ended");
+        }
+    });
+}
+
+async fn answer<S: Store>(
+    State(container): State<Arc<Container<S>>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request<Body>,
+) -> Response<Body> {
+    let started = Instant::now();
+    let client_address = container.proxies.client_address(peer, request.headers());
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let handled = timeout(container.timeout, container.handle(request, client_address)).await;
+    let response = handled.unwrap_or_else(|_| {
+        let error = ProtocolError::invalid_request("the request took too long");
+        refuse(error.with_status(StatusCode::SERVICE_UNAVAILABLE), container.server.config())
+    });
+    tracing::info!(
+        target: "authly::access",
+        method = method.as_str(),
+        path,
+        status = response.status().as_u16(),
+        duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        client_address = %client_address,
+        request_id = response.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()),
+    );
+    response.map(Body::from)
+}
+
+impl<S: Store> Container<S> {
+    async fn handle(&self, request: Request<Body>, client_address: IpAddr) -> Response<Bytes> {
+        let (mut parts, body) = request.into_parts();
+        let body = match Limited::new(body, MAX_BODY).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => {
+                let too_large = error.downcast_ref::<LengthLimitError>().is_some();
+                let (status, description) = if too_large {
+                    (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {MAX_BODY} bytes"))
+                } else {
+                    (StatusCode::BAD_REQUEST, "the body could not be read".to_owned())
+                };
+                let error = ProtocolError::invalid_request(description).with_status(status);
+                return refuse(error, self.server.config());
+            }
+        };
+        parts.extensions.insert(ClientAddress(client_address));
+        self.server.handle(Request::from_parts(parts, body)).await
+    }
+}
+
+/// Runs the jobs now and then. Several instances may do so at once.
+async fn maintain<S: Store>(container: Arc<Container<S>>, period: Duration) {
+    let mut timer = interval(period);
+    loop {
+        timer.tick().await;
+        match container.server.maintain().await {
+            Ok(report) => tracing::debug!(?report, "maintenance"),
+            Err(error) => tracing::warn!(%error, "maintenance failed; it is tried again at the next turn"),
+        }
+    }
+}

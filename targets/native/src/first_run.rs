@@ -1,0 +1,171 @@
+//! The first run on a laptop: secrets, keys, the first administrator and a demo client, made once and kept in
+//! `./data`. Production refuses all of it.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use authly_core::{
+    DEMO_CLIENT_ID, Server,
+    error::Fault,
+    model::{
+        AuthMethod, ClientId, ClientSecret, GrantType, InvalidUser, NewClient, NewUser, Password, RedirectUri, Scopes,
+        User,
+    },
+    ports::Host,
+    store::{Created, Store, StoreError},
+};
+
+use crate::{config::Administrator, host::OsEntropy};
+
+/// Where a development server keeps what it makes.
+pub const DATA_DIRECTORY: &str = "./data";
+
+/// Secrets that a development server made for itself.
+pub struct DevelopmentSecrets {
+    /// In place of `JWT_SECRET_KEY`.
+    pub jwt_secret_key: Option<String>,
+    /// In place of `JWT_REFRESH_SECRET_KEY`.
+    pub jwt_refresh_secret_key: Option<String>,
+}
+
+/// Makes a directory that nobody else can read.
+pub fn private_directory(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Reads a secret, or makes and keeps one that nobody else can read. Of two processes that start at once, both use
+/// the one that was written first.
+fn kept_secret(name: &str) -> io::Result<String> {
+    let directory = PathBuf::from(DATA_DIRECTORY);
+    let path = directory.join(name);
+    match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        other => return other,
+    }
+    private_directory(&directory)?;
+    // 256 bits with the form of our other secrets.
+    let secret = ClientSecret::generate(&OsEntropy).expose().trim_start_matches(ClientSecret::PREFIX).to_owned();
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(&path) {
+        Ok(mut file) => {
+            io::Write::write_all(&mut file, secret.as_bytes())?;
+            file.sync_all()?;
+            Ok(secret)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::read_to_string(&path),
+        Err(error) => Err(error),
+    }
+}
+
+/// Secrets for what is not set.
+pub fn development_secrets(get: &dyn Fn(&str) -> Option<String>) -> io::Result<DevelopmentSecrets> {
+    let secret = |variable: &str, file: &str| match get(variable) {
+        Some(_) => Ok(None),
+        None => kept_secret(file).map(Some),
+    };
+    Ok(DevelopmentSecrets {
+        jwt_secret_key: secret("JWT_SECRET_KEY", "jwt_secret_key")?,
+        jwt_refresh_secret_key: secret("JWT_REFRESH_SECRET_KEY", "jwt_refresh_secret_key")?,
+    })
+}
+
+/// Why the first rows could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum FirstRunError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Keys could not be made, or passwords not hashed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// `ADMIN_EMAIL` is no address.
+    #[error("ADMIN_EMAIL: {0}")]
+    Email(#[from] InvalidUser),
+    /// `ADMIN_PASSWORD` is empty or too long.
+    #[error("ADMIN_PASSWORD must have 1 to {} bytes", Password::MAX_BYTES)]
+    Password,
+}
+
+/// What was made, to be told once.
+#[derive(Clone, Debug, Default)]
+pub struct FirstRun {
+    /// User name and password of an administrator that was made with a random password.
+    pub admin: Option<(String, String)>,
+    /// Whether the demo client is there.
+    pub demo: bool,
+}
+
+/// Makes the administrator of `ADMIN_EMAIL` if there is none.
+pub async fn create_configured_admin<S: Store, H: Host>(
+    server: &Server<S, H>,
+    admin: &Administrator,
+) -> Result<Created, FirstRunError> {
+    let password = Password::new(admin.password.as_str()).ok_or(FirstRunError::Password)?;
+    create_admin(server, &admin.email, None, password).await
+}
+
+async fn create_admin<S: Store, H: Host>(
+    server: &Server<S, H>,
+    email: &str,
+    username: Option<&str>,
+    password: Password,
+) -> Result<Created, FirstRunError> {
+    let now = server.host().now();
+    let user = User::new(server.new_id(now), email, username, true, true)?;
+    // Hashing takes a while: do it only where there is something to make.
+    if server.store().user_by_login(&user.email).await?.is_some() {
+        return Ok(Created::Conflict);
+    }
+    let password_hash = server.host().hash(password).await.map_err(Fault::from)?;
+    Ok(server.store().create_user(&NewUser { user, password_hash }, now).await?)
+}
+
+/// Makes what a first run needs; a later one finds it there.
+pub async fn create_conveniences<S: Store, H: Host>(server: &Server<S, H>) -> Result<FirstRun, FirstRunError> {
+    let now = server.host().now();
+    let mut made = FirstRun::default();
+    if server.store().counts(now).await?.users == 0 {
+        let secret = ClientSecret::generate(server.host());
+        let password = secret.expose()[ClientSecret::PREFIX.len()..][..20].to_owned();
+        let hashed = Password::new(password.as_str()).ok_or(FirstRunError::Password)?;
+        if create_admin(server, "admin@localhost", Some("admin"), hashed).await? == Created::Created {
+            made.admin = Some(("admin".to_owned(), password));
+        }
+    }
+    made.demo = create_demo_client(server).await?;
+    Ok(made)
+}
+
+async fn create_demo_client<S: Store, H: Host>(server: &Server<S, H>) -> Result<bool, FirstRunError> {
+    let now = server.host().now();
+    let redirect_uri = RedirectUri::parse(&format!("{}/demo/callback", server.config().issuer));
+    let (Some(client_id), Ok(redirect_uri)) = (ClientId::parse(DEMO_CLIENT_ID), redirect_uri) else {
+        return Ok(false);
+    };
+    let scopes: Scopes = ["read", "profile"].into_iter().map(str::to_owned).collect();
+    let client = NewClient {
+        id: server.new_id(now),
+        client_id,
+        name: "Authly demo".to_owned(),
+        secret_hash: None,
+        redirect_uris: vec![redirect_uri],
+        client_uri: None,
+        auth_method: AuthMethod::None,
+        require_pkce: true,
+        grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
+        scopes,
+        resources: Vec::new(),
+        introspect_all: false,
+    };
+    server.store().create_client(&client, now).await?;
+    Ok(true)
+}

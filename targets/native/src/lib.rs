@@ -1,0 +1,16 @@
+//! What the native targets (container, Lambda, admin) share: configuration from the environment, the ports of a
+//! machine with threads and an operating system, and the stores over sqlx.
+
+pub mod config;
+pub mod database;
+pub mod first_run;
+pub mod host;
+pub mod logging;
+pub mod postgres;
+pub mod proxy;
+pub mod signature;
+pub mod sqlite;
+
+pub use config::{DatabaseUrl, NativeConfig};
+pub use database::Database;
+pub use host::NativeHost;

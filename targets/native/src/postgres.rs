@@ -1,0 +1,323 @@
+//! Postgres through sqlx: the executor of [`PostgresStore`], and migrations.
+
+use std::{
+    str::FromStr,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use authly_core::store::{
+    StoreError,
+    postgres::{Executor, PostgresStore, Row, Statement, Value},
+};
+use sqlx::{
+    Column as _, ConnectOptions as _, Connection as _, PgPool, Postgres, Row as _, TypeInfo as _, ValueRef as _,
+    migrate::{Migrate as _, MigrateError, Migrator},
+    pool::PoolConnection,
+    postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
+    query::Query,
+};
+use url::Url;
+
+/// The store of the native targets, where `DATABASE_URL` names a Postgres.
+pub type Store = PostgresStore<SqlxExecutor>;
+
+/// The migrations of `migrations/postgres`.
+pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/postgres");
+
+/// How the pool of connections behaves.
+#[derive(Clone, Debug)]
+pub struct PostgresOptions {
+    /// The most connections that are open at once. With several instances, their sum has to stay below the server's
+    /// `max_connections`.
+    pub max_connections: u32,
+    /// How long a request waits for a connection, new or free again.
+    pub acquire_timeout: Duration,
+    /// How long a statement may take, waiting for the connection included.
+    pub query_timeout: Duration,
+    /// Whether connections keep prepared statements. Without, each statement is prepared anew inside a transaction
+    /// of its own, at the cost of three more round trips: for a PgBouncer in transaction mode that does not know of
+    /// prepared statements. `statement-cache-capacity=0` in the database's address has the same effect.
+    pub prepared_statements: bool,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self {
+            max_connections: 16,
+            // A database that does not even accept connections is reported within a second.
+            acquire_timeout: Duration::from_millis(900),
+            query_timeout: Duration::from_secs(5),
+            prepared_statements: true,
+        }
+    }
+}
+
+/// The address of the database is not understood.
+#[derive(Debug, thiserror::Error)]
+#[error("it is not the address of a Postgres (postgresql://user:password@host:port/database): {0}")]
+pub struct InvalidAddress(String);
+
+/// A connection that was idle for longer is asked whether it still works before it is used again.
+const TRUSTED_IDLE_TIME: Duration = Duration::from_secs(1);
+
+/// Makes a store that connects when it is first used, so that a server starts although its database is down.
+///
+/// # Errors
+/// Where the address is malformed. The error does not repeat it, for it holds a password.
+///
+/// # Panics
+/// Outside of a tokio runtime.
+pub fn connect(database_url: &str, options: &PostgresOptions) -> Result<Store, InvalidAddress> {
+    let url = Url::parse(database_url).map_err(|error| InvalidAddress(error.to_string()))?;
+    if !matches!(url.scheme(), "postgres" | "postgresql") {
+        return Err(InvalidAddress("the scheme is another".to_owned()));
+    }
+    let cache_is_off = url.query_pairs().any(|(name, value)| name == "statement-cache-capacity" && value == "0");
+    let connect_options = PgConnectOptions::from_str(database_url)
+        .map_err(|error| InvalidAddress(error.to_string()))?
+        // No float is ever read, and PgBouncer does not know this parameter.
+        .extra_float_digits(None)
+        .disable_statement_logging();
+    let pool = PgPoolOptions::new()
+        .max_connections(options.max_connections)
+        .acquire_timeout(options.acquire_timeout)
+        .test_before_acquire(false)
+        .before_acquire(|connection, metadata| {
+            Box::pin(async move {
+                if metadata.idle_for > TRUSTED_IDLE_TIME {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(connect_options);
+    Ok(PostgresStore::new(SqlxExecutor {
+        pool,
+        query_timeout: options.query_timeout,
+        prepared_statements: options.prepared_statements && !cache_is_off,
+        statements: AtomicU64::new(0),
+    }))
+}
+
+/// Applies the migrations that are pending. Of several instances that do so at once, one does the work and the others
+/// wait for it. It needs a session of its own: not one that PgBouncer shares out by transactions.
+///
+/// # Errors
+/// Where the database cannot be reached, a migration fails (it leaves nothing behind), or the database was migrated by
+/// a newer release or with files that were changed since.
+pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
+    MIGRATOR.run(pool).await
+}
+
+/// The migrations that [`migrate`] would apply, by number and name. Changes nothing.
+///
+/// # Errors
+/// Where the database cannot be reached.
+pub async fn pending_migrations(pool: &PgPool) -> Result<Vec<(i64, String)>, MigrateError> {
+    let mut connection = pool.acquire().await?;
+    let is_migrated: bool =
+        sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&mut *connection).await?;
+    let applied =
+        if is_migrated { connection.list_applied_migrations(&MIGRATOR.table_name).await? } else { Vec::new() };
+    Ok(MIGRATOR
+        .iter()
+        .filter(|migration| applied.iter().all(|applied| applied.version != migration.version))
+        .map(|migration| (migration.version, migration.description.to_string()))
+        .collect())
+}
+
+/// Runs the store's statements on a pool of connections.
+#[derive(Debug)]
+pub struct SqlxExecutor {
+    pool: PgPool,
+    query_timeout: Duration,
+    prepared_statements: bool,
+    statements: AtomicU64,
+}
+
+impl SqlxExecutor {
+    /// The pool, for migrations and metrics.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// How many statements were run since the start.
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
+    async fn run(&self, statement: &'static Statement, parameters: Vec<Value>) -> Result<Vec<PgRow>, Failure> {
+        let mut checkout = Checkout(Some(self.pool.acquire().await.map_err(Failure::Connection)?));
+        let connection = checkout.connection();
+        let query = parameters
+            .into_iter()
+            .try_fold(sqlx::query(statement.sql), bind)
+            .map_err(|error| Failure::Statement(sqlx::Error::Encode(error.into())))?;
+        let rows = if self.prepared_statements {
+            query.fetch_all(&mut **connection).await
+        } else {
+            let mut transaction = connection.begin().await.map_err(Failure::Statement)?;
+            let rows = query.persistent(false).fetch_all(&mut *transaction).await.map_err(Failure::Statement)?;
+            transaction.commit().await.map(|()| rows)
+        };
+        let rows = rows.map_err(Failure::Statement)?;
+        checkout.give_back();
+        Ok(rows)
+    }
+}
+
+impl Executor for SqlxExecutor {
+    async fn query(&self, statement: &'static Statement, parameters: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        self.statements.fetch_add(1, Ordering::Relaxed);
+        let rows = tokio::time::timeout(self.query_timeout, self.run(statement, parameters))
+            .await
+            .unwrap_or(Err(Failure::Timeout))
+            .map_err(|failure| failure.into_store_error(statement))?;
+        rows.iter()
+            .map(|row| {
+                let columns = (0..row.len()).map(|index| decode(row, index)).collect::<Result<_, _>>();
+                Ok(Row::new(statement, columns?))
+            })
+            .collect::<Result<_, _>>()
+            .map_err(|error| Failure::Statement(error).into_store_error(statement))
+    }
+}
+
+/// A connection in use. One whose statement was not seen to end (it failed, took too long, or its request is gone) is
+/// closed: given back, it would keep its place in the pool for as long as a hung server is silent.
+struct Checkout(Option<PoolConnection<Postgres>>);
+
+impl Checkout {
+    fn connection(&mut self) -> &mut PoolConnection<Postgres> {
+        self.0.as_mut().expect("it is there until it is given back")
+    }
+
+    fn give_back(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(connection.detach());
+        }
+    }
+}
+
+/// Why a statement has no result.
+enum Failure {
+    /// There was no connection to run it on.
+    Connection(sqlx::Error),
+    /// It took too long.
+    Timeout,
+    /// The database or the driver gave up on it.
+    Statement(sqlx::Error),
+}
+
+impl Failure {
+    fn into_store_error(self, statement: &Statement) -> StoreError {
+        let name = statement.name;
+        match self {
+            Self::Connection(error) => StoreError::Unavailable(format!("{name}: no connection: {error}")),
+            Self::Timeout => StoreError::Unavailable(format!("{name}: no answer in time")),
+            Self::Statement(error) if may_pass(&error) => StoreError::Unavailable(format!("{name}: {error}")),
+            Self::Statement(error) if is_not_migrated(&error) => {
+                StoreError::Unexpected(format!("{name}: {error}; was the database migrated?"))
+            }
+            Self::Statement(error) => StoreError::Unexpected(format!("{name}: {error}")),
+        }
+    }
+}
+
+/// Whether the same statement can be expected to work later.
+fn may_pass(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return matches!(
+            error,
+            sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed
+                | sqlx::Error::BeginFailed
+        );
+    };
+    let code = error.code().unwrap_or_default();
+    // By SQLSTATE class: connection exception, insufficient resources, operator intervention.
+    ["08", "53", "57"].iter().any(|class| code.starts_with(class))
+        // Serialization failure, deadlock, lock not available; a server that was demoted to a standby.
+        || matches!(&*code, "40001" | "40P01" | "55P03" | "25006")
+}
+
+/// Whether a table or column is missing.
+fn is_not_migrated(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| matches!(&*code, "42P01" | "42703"))
+}
+
+type PgQuery = Query<'static, Postgres, PgArguments>;
+
+fn bind(query: PgQuery, value: Value) -> Result<PgQuery, serde_json::Error> {
+    Ok(match value {
+        Value::Bool(value) => query.bind(value),
+        Value::Int4(value) => query.bind(value),
+        Value::Int8(value) => query.bind(value),
+        Value::Text(value) => query.bind(value),
+        Value::Bytea(value) => query.bind(value),
+        Value::Uuid(value) => query.bind(value),
+        Value::Jsonb(value) => {
+            query.bind(value.map(|document| serde_json::from_str::<serde_json::Value>(&document)).transpose()?)
+        }
+        Value::TextArray(value) => query.bind(value),
+    })
+}
+
+fn decode(row: &PgRow, index: usize) -> Result<Value, sqlx::Error> {
+    let column = row.column(index);
+    Ok(match column.type_info().name() {
+        "BOOL" => Value::Bool(row.try_get(index)?),
+        "INT4" => Value::Int4(row.try_get(index)?),
+        "INT8" => Value::Int8(row.try_get(index)?),
+        "TEXT" | "VARCHAR" => Value::Text(row.try_get(index)?),
+        "BYTEA" => Value::Bytea(row.try_get(index)?),
+        "UUID" => Value::Uuid(row.try_get(index)?),
+        "JSONB" => Value::Jsonb(document(row, index)?),
+        "TEXT[]" => Value::TextArray(row.try_get(index)?),
+        other => return Err(sqlx::Error::Decode(format!("column {} is {other}", column.name()).into())),
+    })
+}
+
+/// The text of a `jsonb` value, which in Postgres's binary format follows a version number.
+fn document(row: &PgRow, index: usize) -> Result<Option<String>, sqlx::Error> {
+    let value = row.try_get_raw(index)?;
+    if value.is_null() {
+        return Ok(None);
+    }
+    match value.as_bytes().map_err(sqlx::Error::Decode)?.split_first() {
+        Some((1, document)) => {
+            String::from_utf8(document.to_vec()).map(Some).map_err(|error| sqlx::Error::Decode(error.into()))
+        }
+        _ => Err(sqlx::Error::Decode("the format of jsonb is unknown".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn addresses_are_checked_and_not_repeated() {
+        let options = PostgresOptions::default();
+        for bad in ["", "authly", "mysql://u:hunter2@h/d", "postgresql://u:hunter2@h:port/d"] {
+            let error = connect(bad, &options).expect_err(bad).to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        let store = connect("postgresql://u:p@h/d", &options).expect("valid");
+        assert!(store.executor().prepared_statements);
+        let store = connect("postgres://u:p@h/d?statement-cache-capacity=0", &options).expect("valid");
+        assert!(!store.executor().prepared_statements);
+    }
+}
