@@ -68,12 +68,6 @@ pub(crate) struct CachedClient {
     pub(crate) verified_secret: OnceLock<Digest>,
 }
 
-impl CachedClient {
-    pub(crate) fn new(client: Client, loaded_at: Timestamp) -> Self {
-        Self { client, loaded_at, verified_secret: OnceLock::new() }
-    }
-}
-
 struct CachedKeyRing {
     ring: Arc<KeyRing>,
     loaded_at: Timestamp,
@@ -271,12 +265,25 @@ impl<S: Store, H: Host> Server<S, H> {
         client_id: &ClientId,
         now: Timestamp,
     ) -> Result<Option<Arc<CachedClient>>, Fault> {
-        if let Some(cached) = self.clients.get(client_id)
-            && now - cached.loaded_at < self.config.cache_ttl
-        {
-            return Ok(Some(cached));
+        match self.recent_client(client_id, now) {
+            Some(cached) => Ok(Some(cached)),
+            None => self.fresh_client(client_id, now).await,
         }
-        self.fresh_client(client_id, now).await
+    }
+
+    /// A client that was read less than `CACHE_TTL` ago.
+    pub(crate) fn recent_client(&self, client_id: &ClientId, now: Timestamp) -> Option<Arc<CachedClient>> {
+        self.clients.get(client_id).filter(|cached| now - cached.loaded_at < self.config.cache_ttl)
+    }
+
+    /// Keeps a client that was just read.
+    pub(crate) fn remember_client(&self, client: Client, now: Timestamp) -> Arc<CachedClient> {
+        let client_id = client.client_id.clone();
+        let cached = Arc::new(CachedClient { client, loaded_at: now, verified_secret: OnceLock::new() });
+        if self.config.cache_ttl > TimeDelta::zero() {
+            self.clients.insert(client_id, Arc::clone(&cached));
+        }
+        cached
     }
 
     /// A client as it is now.
@@ -289,11 +296,7 @@ impl<S: Store, H: Host> Server<S, H> {
             self.clients.remove(client_id);
             return Ok(None);
         };
-        let cached = Arc::new(CachedClient::new(client, now));
-        if self.config.cache_ttl > TimeDelta::zero() {
-            self.clients.insert(client_id.clone(), Arc::clone(&cached));
-        }
-        Ok(Some(cached))
+        Ok(Some(self.remember_client(client, now)))
     }
 
     /// The published keys, made if there are none yet.

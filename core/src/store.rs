@@ -14,8 +14,8 @@ use uuid::Uuid;
 use crate::{
     crypto::SealedKey,
     model::{
-        Client, ClientId, ClientSecretHash, CodeChallenge, Digest, NewClient, NewUser, PasswordHash, RedirectUri,
-        ScopeDescription, Scopes, Timestamp, User, UserCredentials,
+        Client, ClientId, CodeChallenge, Digest, NewClient, NewUser, PasswordHash, RedirectUri, ScopeDescription,
+        Scopes, Timestamp, User, UserCredentials,
     },
 };
 
@@ -81,7 +81,7 @@ pub struct NewGrant {
     pub client_id: Uuid,
     /// What for.
     pub scopes: Scopes,
-    /// The resource indicators of the request; empty for the default audience.
+    /// Whom its tokens may be meant for (RFC 8707): at least one.
     pub resources: Vec<String>,
     /// When the person authenticated.
     pub authenticated_at: Timestamp,
@@ -112,6 +112,8 @@ pub struct CodeRedemption {
     pub redirect_uri: Option<String>,
     /// The challenge of the presented verifier.
     pub code_challenge: Option<CodeChallenge>,
+    /// Resources asked for: others than the grant's leave everything as it was.
+    pub resources: Vec<String>,
     /// Now.
     pub now: Timestamp,
     /// The refresh token to issue along with it.
@@ -138,7 +140,7 @@ pub struct Grant {
     pub user_id: Uuid,
     /// What for.
     pub scopes: Scopes,
-    /// Resource indicators; empty for the default audience.
+    /// Whom its tokens may be meant for.
     pub resources: Vec<String>,
     /// When the person authenticated.
     pub authenticated_at: Timestamp,
@@ -157,6 +159,8 @@ pub enum CodeOutcome {
     Expired,
     /// Client, redirect URI or verifier are not those of the request. Nothing was changed.
     Mismatched,
+    /// A resource was asked for that was not granted. Nothing was changed.
+    TargetExceeded,
     /// The grant was revoked, or its user cannot log in any more.
     Revoked,
     /// There is no such code.
@@ -184,6 +188,8 @@ pub struct RefreshRotation {
     pub idle_expires_at: Timestamp,
     /// Scopes asked for: wider ones than the grant's leave everything as it was.
     pub scopes: Option<Scopes>,
+    /// Resources asked for: others than the grant's leave everything as it was.
+    pub resources: Vec<String>,
 }
 
 /// What became of a refresh token.
@@ -198,6 +204,8 @@ pub enum RefreshOutcome {
     Replayed(Uuid),
     /// More scopes were asked for than were granted. Nothing was changed.
     ScopeExceeded,
+    /// A resource was asked for that was not granted. Nothing was changed.
+    TargetExceeded,
     /// It was not used in time, or the grant is over.
     Expired,
     /// It belongs to another client. Nothing was changed.
@@ -244,7 +252,7 @@ pub enum TokenState {
         user: User,
         /// What for.
         scopes: Scopes,
-        /// Resource indicators; empty for the default audience.
+        /// Whom its access tokens may be meant for.
         resources: Vec<String>,
         /// When it was issued.
         issued_at: Timestamp,
@@ -263,7 +271,7 @@ pub enum TokenState {
 /// What an introspection reads, in one go.
 #[derive(Clone, Debug)]
 pub struct Introspection {
-    /// The client that asks, if it exists.
+    /// The client that asks, if it was to be read and exists.
     pub caller: Option<Client>,
     /// The token's state.
     pub token: TokenState,
@@ -335,15 +343,6 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Created, StoreError>> + Send;
 
-    /// Puts `new` in the place of `old`, unless another has been put there since.
-    fn replace_client_secret(
-        &self,
-        client: Uuid,
-        old: &ClientSecretHash,
-        new: &ClientSecretHash,
-        now: Timestamp,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
     /// Every scope, by name.
     fn scopes(&self) -> impl Future<Output = Result<Vec<ScopeDescription>, StoreError>> + Send;
 
@@ -414,11 +413,11 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// The state of a token together with the client that asks for it (RFC 7662 §2). No token, when it turned out to
-    /// be none of ours, is inactive.
+    /// The state of a token, together with the client that asks for it where it is not known yet (RFC 7662 §2). No
+    /// token, when it turned out to be none of ours, is inactive.
     fn introspect(
         &self,
-        caller: &ClientId,
+        caller: Option<&ClientId>,
         token: Option<&TokenReference>,
         now: Timestamp,
     ) -> impl Future<Output = Result<Introspection, StoreError>> + Send;
@@ -426,12 +425,13 @@ pub trait Store: Send + Sync + 'static {
     /// Signing keys that are published at this time, oldest first.
     fn signing_keys(&self, now: Timestamp) -> impl Future<Output = Result<Vec<SealedKey>, StoreError>> + Send;
 
-    /// Stores a key as number [`SealedKey::sequence`] of its algorithm, and has the one before it retire at
-    /// `predecessor_retires_at`. Where that number is taken, another instance was faster and nothing is changed.
+    /// Stores a key as number [`SealedKey::sequence`], and has those before it that are still open, of whatever
+    /// algorithm, retire at `predecessors_retire_at`. Where that number is taken, another instance was faster and
+    /// nothing is changed.
     fn create_signing_key(
         &self,
         key: &SealedKey,
-        predecessor_retires_at: Timestamp,
+        predecessors_retire_at: Timestamp,
     ) -> impl Future<Output = Result<Created, StoreError>> + Send;
 
     /// Puts the same key, sealed anew, in place of `old`, unless it was sealed anew since.

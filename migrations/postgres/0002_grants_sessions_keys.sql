@@ -118,5 +118,5 @@ CREATE TABLE signing_keys (
     sealed BYTEA NOT NULL,
     activates_at TIMESTAMP WITH TIME ZONE NOT NULL,
     retires_at TIMESTAMP WITH TIME ZONE,
-    CONSTRAINT idx_signing_keys_algorithm_sequence UNIQUE (algorithm, sequence)
+    CONSTRAINT idx_signing_keys_sequence UNIQUE (sequence)
 );

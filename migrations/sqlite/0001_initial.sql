@@ -170,4 +170,4 @@ CREATE TABLE signing_keys (
     activates_at INTEGER NOT NULL,
     retires_at INTEGER
 ) STRICT;
-CREATE UNIQUE INDEX idx_signing_keys_algorithm_sequence ON signing_keys (algorithm, sequence);
+CREATE UNIQUE INDEX idx_signing_keys_sequence ON signing_keys (sequence);

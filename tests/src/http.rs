@@ -220,6 +220,24 @@ impl Form {
     }
 }
 
+/// Sends requests at the same time.
+pub async fn in_parallel(requests: impl IntoIterator<Item = RequestBuilder>) -> Vec<Reply> {
+    let mut set: tokio::task::JoinSet<Reply> = requests.into_iter().map(RequestExt::reply).collect();
+    let mut replies = Vec::new();
+    while let Some(reply) = set.join_next().await {
+        replies.push(reply.expect("every request is answered"));
+    }
+    replies
+}
+
+/// The names of an object's members, in lexical order.
+#[track_caller]
+pub fn names(object: &Value) -> Vec<&str> {
+    let mut names: Vec<_> = object.as_object().expect("an object").keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
 /// A scope text as a set, since its order means nothing (RFC 6749 §3.3).
 pub fn scope_set(text: &str) -> Scopes {
     Scopes::parse(text).expect("a list of scopes")

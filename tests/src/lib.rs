@@ -1,8 +1,10 @@
 //! What the tests share.
 
+pub mod browser;
 pub mod container;
 pub mod http;
 pub mod postgres;
+pub mod scenarios;
 pub mod server;
 pub mod target;
 pub mod user_agent;

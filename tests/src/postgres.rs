@@ -14,12 +14,17 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Pg
 /// The variable with the address of the server's administrator.
 pub const ADMIN_URL: &str = "AUTHLY_TEST_DATABASE_URL";
 
+/// The variable with the `host:port` of a PgBouncer in transaction mode before that server. Where it is set, stores
+/// go through it, without prepared statements; migrations and the administrator do not.
+pub const PGBOUNCER: &str = "AUTHLY_TEST_PGBOUNCER";
+
 /// A fresh database, dropped at the end.
 #[derive(Debug)]
 pub struct TestDatabase {
     name: String,
     admin_url: String,
     store: Arc<Store>,
+    direct: Arc<Store>,
 }
 
 impl TestDatabase {
@@ -46,13 +51,14 @@ impl TestDatabase {
         // One that a run with the same process id left behind.
         administer(&admin_url, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
         administer(&admin_url, &format!("CREATE DATABASE {name}")).await;
-        let store = store(&url_of(&admin_url, &name), &PostgresOptions::default());
-        Self { name, admin_url, store }
+        let direct = store(&url_of(&admin_url, &name), &PostgresOptions::default());
+        let store = store(&pooled_url_of(&admin_url, &name), &PostgresOptions::default());
+        Self { name, admin_url, store, direct }
     }
 
-    /// Its address.
+    /// Its address, for a store.
     pub fn url(&self) -> String {
-        url_of(&self.admin_url, &self.name)
+        pooled_url_of(&self.admin_url, &self.name)
     }
 
     /// Its store.
@@ -60,9 +66,9 @@ impl TestDatabase {
         &self.store
     }
 
-    /// The store's connections.
+    /// Connections of the test's own.
     pub fn pool(&self) -> &PgPool {
-        self.store.executor().pool()
+        self.direct.executor().pool()
     }
 }
 
@@ -90,6 +96,17 @@ impl Drop for TestDatabase {
 fn url_of(admin_url: &str, database: &str) -> String {
     let mut url = url::Url::parse(admin_url).expect("the administrator's address is a URL");
     url.set_path(database);
+    url.into()
+}
+
+fn pooled_url_of(admin_url: &str, database: &str) -> String {
+    let mut url = url::Url::parse(&url_of(admin_url, database)).expect("it was one before");
+    if let Ok(pooler) = std::env::var(PGBOUNCER) {
+        let (host, port) = pooler.rsplit_once(':').expect("host:port");
+        url.set_host(Some(host)).expect("a host");
+        url.set_port(port.parse().ok()).expect("a port");
+        url.set_query(Some("statement-cache-capacity=0"));
+    }
     url.into()
 }
 

@@ -428,6 +428,7 @@ impl Target {
     /// All of a person's grants have reached their end.
     pub async fn expire_grants(&self, person: &Person) {
         self.execute(&of_person("UPDATE grants SET expires_at = {past}", person)).await;
+        self.execute(&of_person("UPDATE tokens SET expires_at = {past}", person)).await;
     }
 
     /// All of a person's refresh tokens were rotated longer ago than retries are allowed for.
@@ -446,21 +447,25 @@ impl Target {
         self.execute(&of_person("UPDATE sessions SET expires_at = {past}", person)).await;
     }
 
-    /// Every text in a column of a table, for what must not be found there.
-    pub async fn column(&self, table: &str, column: &str) -> Vec<String> {
-        let sql = format!("SELECT CAST({column} AS TEXT) FROM {table} WHERE {column} IS NOT NULL");
-        match &self.store {
+    /// Whether a column of any row contains this text, as it is or within other bytes.
+    pub async fn is_stored(&self, table: &str, column: &str, text: &str) -> bool {
+        let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let rows: Vec<String> = match &self.store {
             AnyStore::Sqlite(_) => {
+                let sql = format!("SELECT hex({column}) FROM {table} WHERE {column} IS NOT NULL");
                 let path = self.database_url.trim_start_matches("sqlite://");
                 let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
                 let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("it opens");
                 sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection).await.expect("it runs")
             }
             AnyStore::Postgres(_) => {
+                let sql = format!("SELECT CAST({column} AS TEXT) FROM {table} WHERE {column} IS NOT NULL");
                 let mut connection = sqlx::PgConnection::connect(&self.database_url).await.expect("it connects");
                 sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection).await.expect("it runs")
             }
-        }
+        };
+        assert!(!rows.is_empty(), "there is nothing in {table}.{column}");
+        rows.iter().any(|row| row.contains(text) || row.to_ascii_lowercase().contains(&hex))
     }
 
     // ---- the protocol, for scenarios about something else

@@ -60,7 +60,7 @@ mod sqlite {
         },
     };
     use chrono::{DateTime, TimeDelta, Utc};
-    use sqlx::{Connection as _, Executor as _, Row as _, SqliteConnection, SqlSafeStr as _};
+    use sqlx::{Connection as _, Executor as _, Row as _, SqlSafeStr as _, SqliteConnection};
     use uuid::Uuid;
 
     use super::*;
@@ -115,6 +115,7 @@ mod sqlite {
 
     fn redemption(grant: &NewGrant) -> CodeRedemption {
         CodeRedemption {
+            resources: vec![],
             code: grant.code,
             client_id: grant.client_id,
             redirect_uri: None,
@@ -130,6 +131,7 @@ mod sqlite {
 
     fn rotation(grant: &NewGrant, generation: u32) -> RefreshRotation {
         RefreshRotation {
+            resources: vec![],
             id: grant.id,
             generation,
             digest: secret(generation),
@@ -202,7 +204,8 @@ mod sqlite {
     async fn the_connections_are_set_up_to_lose_nothing() {
         let (_store, directory) = fresh().await;
         let mut connection = connect(&directory).await;
-        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await.expect("it works");
+        let mode: String =
+            sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await.expect("it works");
         assert_eq!(mode, "wal");
         // 2 is FULL: a commit is on disk when it returns.
         let synchronous: i64 =
@@ -264,7 +267,7 @@ mod sqlite {
         store.rotate_refresh_token(&rotation(&grant, 0)).await.expect("the store works");
         since("rotate_refresh_token", 2);
         let token = TokenReference::Refresh { id: grant.id, generation: 1, digest: secret(1) };
-        store.introspect(&app, Some(&token), now()).await.expect("the store works");
+        store.introspect(Some(&app), Some(&token), now()).await.expect("the store works");
         since("introspect", 1);
         store.revoke_token(&token, grant.client_id, now()).await.expect("the store works");
         since("revoke_token", 1);
@@ -364,7 +367,7 @@ mod sqlite {
             expires_at: now() + TimeDelta::minutes(30),
         };
         for token in [refresh_token, access_token] {
-            let introspection = store.introspect(&app, Some(&token), now()).await.expect("the store works");
+            let introspection = store.introspect(Some(&app), Some(&token), now()).await.expect("the store works");
             assert_eq!(introspection.token, TokenState::Inactive);
         }
     }
@@ -387,7 +390,7 @@ mod sqlite {
             expires_at: now() + TimeDelta::minutes(30),
         };
         for token in [refresh_token, access_token] {
-            let introspection = store.introspect(&app, Some(&token), now()).await.expect("the store works");
+            let introspection = store.introspect(Some(&app), Some(&token), now()).await.expect("the store works");
             assert_eq!(introspection.token, TokenState::Inactive);
             assert!(introspection.caller.is_some_and(|caller| !caller.is_active));
         }

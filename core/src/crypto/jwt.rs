@@ -29,6 +29,12 @@ pub enum Audience {
     Several(Vec<String>),
 }
 
+impl From<Vec<String>> for Audience {
+    fn from(mut audiences: Vec<String>) -> Self {
+        if audiences.len() == 1 { Self::One(audiences.remove(0)) } else { Self::Several(audiences) }
+    }
+}
+
 impl Audience {
     /// Whether any of `resources` is addressed.
     pub fn intersects(&self, resources: &[String]) -> bool {

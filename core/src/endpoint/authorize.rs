@@ -206,7 +206,7 @@ impl<S: Store, H: Host> Server<S, H> {
         if !scopes.is_subset(&client.allowed_scopes()) {
             return Err(scope_not_allowed());
         }
-        let resources = self.requested_resources(parameters)?;
+        let resources = self.target(parameters)?;
         Ok(AuthorizationRequest { scopes, code_challenge, resources })
     }
 

@@ -70,17 +70,20 @@ impl<S: Store, H: Host> Server<S, H> {
         let client = self.fresh_client(&credentials.client_id, exchange.now).await?;
         match client {
             Some(client) if self.check_credentials(&client, &credentials).await? => Ok(client),
-            _ => {
-                tracing::info!(
-                    target: "authly::audit",
-                    request_id = exchange.request_id,
-                    client_address = exchange.client_address().map(tracing::field::display),
-                    client_id = credentials.client_id.as_str(),
-                    "client authentication failed"
-                );
-                Err(ProtocolError::invalid_client().into())
-            }
+            _ => Err(self.authentication_failed(exchange, &credentials.client_id).into()),
         }
+    }
+
+    /// Puts it on record, and tells nothing.
+    pub(crate) fn authentication_failed(&self, exchange: &Exchange<'_>, client_id: &ClientId) -> ProtocolError {
+        tracing::info!(
+            target: "authly::audit",
+            request_id = exchange.request_id,
+            client_address = exchange.client_address().map(tracing::field::display),
+            client_id = client_id.as_str(),
+            "client authentication failed"
+        );
+        ProtocolError::invalid_client()
     }
 
     /// Whether the credentials are those of this client. A confidential client always needs its secret, and a public

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     error::{Error, ErrorCode, Fault, ProtocolError},
-    model::{CodeVerifier, SessionToken},
+    model::CodeVerifier,
     page::DemoPage,
     ports::Host,
     request::Parameters,
@@ -28,21 +28,22 @@ impl<S: Store, H: Host> Server<S, H> {
     }
 
     pub(crate) async fn demo(&self, _: &Exchange<'_>) -> Result<Reply, Error> {
-        let mut random = [0; 32];
-        self.host.fill(&mut random);
-        let verifier = CodeVerifier::from_random(&random);
-        let state = SessionToken::generate(&self.host);
+        let (mut verifier, mut state) = ([0; 32], [0; 16]);
+        self.host.fill(&mut verifier);
+        self.host.fill(&mut state);
+        let verifier = CodeVerifier::from_random(&verifier);
+        let state = Base64UrlUnpadded::encode_string(&state);
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query
             .append_pair("response_type", "code")
             .append_pair("client_id", DEMO_CLIENT_ID)
             .append_pair("redirect_uri", &self.demo_redirect_uri())
             .append_pair("scope", "profile read")
-            .append_pair("state", state.expose())
+            .append_pair("state", &state)
             .append_pair("code_challenge", &verifier.challenge().to_string())
             .append_pair("code_challenge_method", "S256");
         let location = format!("{}{}?{}", self.config.issuer.path(), Endpoint::Authorize.path(), query.finish());
-        let kept = format!("{}.{}", state.expose(), verifier.expose());
+        let kept = format!("{state}.{}", verifier.expose());
         Ok(see_other(&location).with_cookie(&http_only_cookie(&self.config, COOKIE, &kept, Some(600))))
     }
 

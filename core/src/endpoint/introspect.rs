@@ -1,5 +1,7 @@
 //! Token introspection (RFC 7662).
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use serde::Serialize;
 
@@ -12,7 +14,7 @@ use crate::{
     request::Parameters,
     response::{Reply, json},
     server::{CachedClient, Exchange, Server},
-    store::{Introspection, Store, TokenState},
+    store::{Store, TokenReference, TokenState},
 };
 
 /// RFC 7662 §2.2. An inactive token is `{"active":false}` and nothing else.
@@ -42,7 +44,7 @@ struct IntrospectionResponse {
 }
 
 impl<S: Store, H: Host> Server<S, H> {
-    /// One statement reads the caller and the token's state, so both are as they are now.
+    /// One statement, whether or not the caller is known already.
     pub(crate) async fn introspect(&self, exchange: &Exchange<'_>) -> Result<Reply, Error> {
         let form = Parameters::from_form(exchange.request)?;
         let credentials = Credentials::read(exchange.request, &form)?;
@@ -53,12 +55,9 @@ impl<S: Store, H: Host> Server<S, H> {
             Some(token) => token.reference(),
             None => self.refresh_tokens.authenticate(token).map(|token| token.reference()),
         };
-        let Introspection { caller, token } =
-            self.store.introspect(&credentials.client_id, reference.as_ref(), exchange.now).await?;
-        let caller = caller.ok_or_else(ProtocolError::invalid_client)?;
-        let caller = CachedClient::new(caller, exchange.now);
+        let (caller, token) = self.caller_and_token(exchange, &credentials, reference.as_ref()).await?;
         // RFC 7662 §2.1: the endpoint answers to nobody without credentials.
-        if !caller.client.is_confidential() || !self.check_credentials(&caller, &credentials).await? {
+        if !caller.client.is_confidential() {
             return Err(ProtocolError::invalid_client().into());
         }
         let caller = &caller.client;
@@ -69,7 +68,6 @@ impl<S: Store, H: Host> Server<S, H> {
             (TokenState::ActiveRefresh { client_id, user, scopes, issued_at, expires_at, resources }, None)
                 if client_id == caller.client_id || caller.introspect_all =>
             {
-                let aud = if resources.is_empty() { vec![self.config.audience.clone()] } else { resources };
                 IntrospectionResponse {
                     active: true,
                     scope: Some(scopes.to_string()),
@@ -78,7 +76,7 @@ impl<S: Store, H: Host> Server<S, H> {
                     exp: Some(expires_at.timestamp()),
                     iat: Some(issued_at.timestamp()),
                     sub: Some(user.id.to_string()),
-                    aud: Some(Audience::Several(aud)),
+                    aud: Some(Audience::from(resources)),
                     iss: Some(self.config.issuer.as_str().to_owned()),
                     ..IntrospectionResponse::default()
                 }
@@ -86,6 +84,30 @@ impl<S: Store, H: Host> Server<S, H> {
             _ => IntrospectionResponse::default(),
         };
         Ok(json(StatusCode::OK, &response))
+    }
+}
+
+impl<S: Store, H: Host> Server<S, H> {
+    /// The authenticated caller and the token's state. Both are read at once, unless the caller was read lately.
+    async fn caller_and_token(
+        &self,
+        exchange: &Exchange<'_>,
+        credentials: &Credentials,
+        reference: Option<&TokenReference>,
+    ) -> Result<(Arc<CachedClient>, TokenState), Error> {
+        if let Some(caller) = self.recent_client(&credentials.client_id, exchange.now)
+            && self.check_credentials(&caller, credentials).await?
+        {
+            let found = self.store.introspect(None, reference, exchange.now).await?;
+            return Ok((caller, found.token));
+        }
+        let found = self.store.introspect(Some(&credentials.client_id), reference, exchange.now).await?;
+        let caller = found.caller.ok_or_else(|| self.authentication_failed(exchange, &credentials.client_id))?;
+        let caller = self.remember_client(caller, exchange.now);
+        if !self.check_credentials(&caller, credentials).await? {
+            return Err(self.authentication_failed(exchange, &credentials.client_id).into());
+        }
+        Ok((caller, found.token))
     }
 }
 

@@ -152,7 +152,8 @@ impl<S: Store, H: Host> Server<S, H> {
             .starts_with('/')
             .then(|| Url::parse(origin).ok()?.join(return_to).ok())
             .flatten()
-            .filter(|url| url.origin().ascii_serialization() == origin);
+            // A path that starts with two slashes, as `/x/..//evil.example` comes to, would name another host.
+            .filter(|url| url.origin().ascii_serialization() == origin && !url.path().starts_with("//"));
         match target {
             Some(url) => match url.query() {
                 Some(query) => format!("{}?{query}", url.path()),

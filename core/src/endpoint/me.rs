@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     error::{Error, ProtocolError},
-    model::{ClientId, Scopes},
+    model::Scopes,
     ports::Host,
     request::bearer_token,
     response::{Reply, json},
@@ -29,11 +29,10 @@ impl<S: Store, H: Host> Server<S, H> {
     pub(crate) async fn me(&self, exchange: &Exchange<'_>) -> Result<Reply, Error> {
         let token = bearer_token(exchange.request.headers()).ok_or_else(no_token)?;
         let token = self.verify_access_token(token, exchange.now).await?.ok_or_else(ProtocolError::invalid_token)?;
-        let client_id = ClientId::parse(&token.claims.client_id).ok_or_else(ProtocolError::invalid_token)?;
         if !token.claims.aud.intersects(std::slice::from_ref(&self.config.audience)) {
             return Err(ProtocolError::invalid_token().into());
         }
-        let found = self.store.introspect(&client_id, token.reference().as_ref(), exchange.now).await?;
+        let found = self.store.introspect(None, token.reference().as_ref(), exchange.now).await?;
         let TokenState::ActiveAccess { user: Some(user) } = found.token else {
             return Err(ProtocolError::invalid_token().into());
         };

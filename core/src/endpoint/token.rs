@@ -95,8 +95,6 @@ impl<S: Store, H: Host> Server<S, H> {
             .transpose()
             .map_err(|error| ProtocolError::invalid_request(error.to_string()))?
             .map(|verifier| verifier.challenge());
-        // Before anything is used up: a mistake must not cost the code or the token.
-        let resources = self.requested_resources(form)?;
         let code = AuthorizationCode::parse(code).ok_or_else(refused)?;
         let refresh_token = client
             .grant_types
@@ -107,6 +105,7 @@ impl<S: Store, H: Host> Server<S, H> {
             client_id: client.id,
             redirect_uri,
             code_challenge,
+            resources: self.requested_resources(form)?,
             now: exchange.now,
             refresh_token: refresh_token.as_ref().map(|token| NewRefreshToken {
                 id: token.id(),
@@ -120,13 +119,14 @@ impl<S: Store, H: Host> Server<S, H> {
                 audit_replay(exchange, client, grant_id, "authorization code");
                 return Err(refused().into());
             }
+            CodeOutcome::TargetExceeded => return Err(target_exceeded().into()),
             CodeOutcome::Expired | CodeOutcome::Mismatched | CodeOutcome::Revoked | CodeOutcome::Unknown => {
                 return Err(refused().into());
             }
         };
         let refresh_token = refresh_token.map(|token| self.refresh_tokens.encode(&token));
-        let resources = self.narrow_resources(&resources, &grant.resources)?;
-        self.issue(exchange, &Subject::of(&grant, client, &grant.scopes, &resources), refresh_token).await
+        let resources = narrowed(&redemption.resources, &grant.resources);
+        self.issue(exchange, &Subject::of(&grant, client, &grant.scopes, resources), refresh_token).await
     }
 
     /// RFC 6749 §6; rotation by RFC 9700 §4.14.2.
@@ -139,8 +139,6 @@ impl<S: Store, H: Host> Server<S, H> {
         let refused = || ProtocolError::invalid_grant("the refresh token is unknown, expired, revoked or used");
         let token = form.require("refresh_token")?;
         let scopes = parse_scopes(form)?;
-        // Before anything is used up: a mistake must not cost the code or the token.
-        let resources = self.requested_resources(form)?;
         let token = self.refresh_tokens.authenticate(token).ok_or_else(refused)?;
         let successor = self.refresh_tokens.successor(&token);
         let rotation = RefreshRotation {
@@ -153,6 +151,7 @@ impl<S: Store, H: Host> Server<S, H> {
             retry_since: exchange.now - self.config.refresh_retry_window,
             idle_expires_at: exchange.now + self.config.refresh_token_lifetime,
             scopes,
+            resources: self.requested_resources(form)?,
         };
         let grant = match self.store.rotate_refresh_token(&rotation).await? {
             RefreshOutcome::Rotated(grant) | RefreshOutcome::Repeated(grant) => grant,
@@ -164,15 +163,16 @@ impl<S: Store, H: Host> Server<S, H> {
                 let description = "more scopes were asked for than were granted";
                 return Err(ProtocolError::new(ErrorCode::InvalidScope, description).into());
             }
+            RefreshOutcome::TargetExceeded => return Err(target_exceeded().into()),
             RefreshOutcome::Expired
             | RefreshOutcome::Mismatched
             | RefreshOutcome::Revoked
             | RefreshOutcome::Unknown => return Err(refused().into()),
         };
         let scopes = rotation.scopes.as_ref().unwrap_or(&grant.scopes);
-        let resources = self.narrow_resources(&resources, &grant.resources)?;
+        let resources = narrowed(&rotation.resources, &grant.resources);
         let refresh_token = self.refresh_tokens.encode(&successor);
-        self.issue(exchange, &Subject::of(&grant, client, scopes, &resources), Some(refresh_token)).await
+        self.issue(exchange, &Subject::of(&grant, client, scopes, resources), Some(refresh_token)).await
     }
 
     /// RFC 6749 §4.4: no row is written, and there is no refresh token.
@@ -191,7 +191,7 @@ impl<S: Store, H: Host> Server<S, H> {
             Some(scopes) if scopes.is_subset(&client.allowed_scopes()) => scopes,
             Some(_) => return Err(scope_not_allowed().into()),
         };
-        let resources = self.requested_resources(form)?;
+        let resources = self.target(form)?;
         let subject = Subject {
             sub: client.client_id.as_str().to_owned(),
             client,
@@ -216,11 +216,7 @@ impl<S: Store, H: Host> Server<S, H> {
         let claims = AccessClaims {
             iss: self.config.issuer.as_str().to_owned(),
             sub: subject.sub.clone(),
-            aud: match subject.resources {
-                [] => Audience::One(self.config.audience.clone()),
-                [resource] => Audience::One(resource.clone()),
-                resources => Audience::Several(resources.to_vec()),
-            },
+            aud: Audience::from(subject.resources.to_vec()),
             jti: self.new_id(exchange.now).simple().to_string(),
             client_id: subject.client.client_id.as_str().to_owned(),
             scope: subject.scopes.to_string(),
@@ -234,8 +230,14 @@ impl<S: Store, H: Host> Server<S, H> {
         Ok(json(StatusCode::OK, &body))
     }
 
+    /// Whom new tokens are for: the resources of the request, or the default audience.
+    pub(crate) fn target(&self, parameters: &Parameters) -> Result<Vec<String>, ProtocolError> {
+        let resources = self.requested_resources(parameters)?;
+        Ok(if resources.is_empty() { vec![self.config.audience.clone()] } else { resources })
+    }
+
     /// The `resource` parameters (RFC 8707 §2), each of which this server must issue tokens for.
-    pub(crate) fn requested_resources(&self, parameters: &Parameters) -> Result<Vec<String>, ProtocolError> {
+    fn requested_resources(&self, parameters: &Parameters) -> Result<Vec<String>, ProtocolError> {
         let invalid = |description| ProtocolError::new(ErrorCode::InvalidTarget, description);
         let mut resources: Vec<String> = Vec::new();
         for resource in parameters.all("resource").filter(|resource| !resource.is_empty()) {
@@ -250,26 +252,21 @@ impl<S: Store, H: Host> Server<S, H> {
         }
         Ok(resources)
     }
-
-    /// A token request may ask for some of the resources that were granted (RFC 8707 §2.2).
-    fn narrow_resources(&self, requested: &[String], granted: &[String]) -> Result<Vec<String>, ProtocolError> {
-        let default = [self.config.audience.clone()];
-        let granted = if granted.is_empty() { &default } else { granted };
-        if requested.is_empty() {
-            return Ok(granted.to_vec());
-        }
-        if requested.iter().any(|resource| !granted.contains(resource)) {
-            let description = "the resource was not part of the authorization request";
-            return Err(ProtocolError::new(ErrorCode::InvalidTarget, description));
-        }
-        Ok(requested.to_vec())
-    }
 }
 
 impl<'a> Subject<'a> {
     fn of(grant: &'a Grant, client: &'a Client, scopes: &'a Scopes, resources: &'a [String]) -> Self {
         Self { sub: grant.user_id.to_string(), client, scopes, resources, grant: Some(grant) }
     }
+}
+
+/// A token request may ask for some of the resources that were granted (RFC 8707 §2.2), and gets all otherwise.
+fn narrowed<'a>(requested: &'a [String], granted: &'a [String]) -> &'a [String] {
+    if requested.is_empty() { granted } else { requested }
+}
+
+fn target_exceeded() -> ProtocolError {
+    ProtocolError::new(ErrorCode::InvalidTarget, "the resource was not part of the authorization request")
 }
 
 fn parse_scopes(form: &Parameters) -> Result<Option<Scopes>, ProtocolError> {

@@ -39,6 +39,8 @@ pub enum Decision {
     Mismatched,
     /// Refuse: the grant is dead.
     Revoked,
+    /// Refuse: a resource was asked for that was not granted.
+    TargetExceeded,
 }
 
 /// The bindings come first: whoever fails them learns nothing and changes nothing.
@@ -55,6 +57,8 @@ pub fn decide(stored: &StoredCode, redemption: &CodeRedemption) -> Decision {
         Decision::Expired
     } else if stored.is_revoked {
         Decision::Revoked
+    } else if redemption.resources.iter().any(|resource| !stored.grant.resources.contains(resource)) {
+        Decision::TargetExceeded
     } else {
         Decision::Issue
     }

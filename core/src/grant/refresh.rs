@@ -43,6 +43,8 @@ pub enum Decision {
     RevokeGrant,
     /// Refuse: more was asked for than granted.
     ScopeExceeded,
+    /// Refuse: a resource was asked for that was not granted.
+    TargetExceeded,
     /// Refuse: too late.
     Expired,
     /// Refuse: another client's.
@@ -72,6 +74,8 @@ pub fn decide(stored: &StoredRefreshToken, rotation: &RefreshRotation) -> Decisi
         Decision::Expired
     } else if rotation.scopes.as_ref().is_some_and(|scopes| !scopes.is_subset(&stored.grant.scopes)) {
         Decision::ScopeExceeded
+    } else if rotation.resources.iter().any(|resource| !stored.grant.resources.contains(resource)) {
+        Decision::TargetExceeded
     } else if is_current {
         Decision::Rotate
     } else {

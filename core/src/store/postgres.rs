@@ -229,6 +229,13 @@ fn refresh_token_state(row: &mut Row) -> Result<TokenState, StoreError> {
     Ok(state().unwrap_or(TokenState::Inactive))
 }
 
+/// The columns of `access_token_state`.
+fn access_token_state(row: &mut Row) -> Result<TokenState, StoreError> {
+    let is_active: bool = row.take()?;
+    let user = optional_user(row)?;
+    Ok(if is_active { TokenState::ActiveAccess { user } } else { TokenState::Inactive })
+}
+
 impl<E: Executor> Store for PostgresStore<E> {
     async fn ready(&self) -> Result<(), StoreError> {
         let version: i64 = self.one(&statement::READY, values![]).await?.take()?;
@@ -272,17 +279,6 @@ impl<E: Executor> Store for PostgresStore<E> {
             now,
         ];
         self.create(&statement::CREATE_CLIENT, parameters).await
-    }
-
-    async fn replace_client_secret(
-        &self,
-        client: Uuid,
-        old: &ClientSecretHash,
-        new: &ClientSecretHash,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let parameters = values![client, old.to_string(), new.to_string(), now];
-        self.execute(&statement::REPLACE_CLIENT_SECRET, parameters).await
     }
 
     async fn scopes(&self) -> Result<Vec<ScopeDescription>, StoreError> {
@@ -402,6 +398,7 @@ impl<E: Executor> Store for PostgresStore<E> {
             refresh_token.map(|token| token.id),
             refresh_token.map(|token| token.digest),
             refresh_token.map(|token| token.idle_expires_at),
+            redemption.resources.clone(),
         ];
         let Some(mut row) = self.optional(&statement::REDEEM_CODE, parameters).await? else {
             return Ok(CodeOutcome::Unknown);
@@ -412,6 +409,7 @@ impl<E: Executor> Store for PostgresStore<E> {
             "expired" => Ok(CodeOutcome::Expired),
             "mismatched" => Ok(CodeOutcome::Mismatched),
             "revoked" => Ok(CodeOutcome::Revoked),
+            "target_exceeded" => Ok(CodeOutcome::TargetExceeded),
             _ => Err(row.unexpected("the outcome is unknown")),
         }
     }
@@ -427,6 +425,7 @@ impl<E: Executor> Store for PostgresStore<E> {
             rotation.retry_since,
             rotation.idle_expires_at,
             rotation.scopes.as_ref().map(Scopes::to_vec),
+            rotation.resources.clone(),
         ];
         let Some(mut row) = self.optional(&statement::ROTATE_REFRESH_TOKEN, parameters).await? else {
             return Ok(RefreshOutcome::Unknown);
@@ -436,6 +435,7 @@ impl<E: Executor> Store for PostgresStore<E> {
             "repeated" => Ok(RefreshOutcome::Repeated(grant(&mut row)?)),
             "replayed" => Ok(RefreshOutcome::Replayed(row.take()?)),
             "scope_exceeded" => Ok(RefreshOutcome::ScopeExceeded),
+            "target_exceeded" => Ok(RefreshOutcome::TargetExceeded),
             "expired" => Ok(RefreshOutcome::Expired),
             "mismatched" => Ok(RefreshOutcome::Mismatched),
             "revoked" => Ok(RefreshOutcome::Revoked),
@@ -459,27 +459,36 @@ impl<E: Executor> Store for PostgresStore<E> {
 
     async fn introspect(
         &self,
-        caller: &ClientId,
+        caller: Option<&ClientId>,
         token: Option<&TokenReference>,
         now: Timestamp,
     ) -> Result<Introspection, StoreError> {
+        let asks = caller.map(ClientId::as_str);
         match token {
             Some(TokenReference::Refresh { id, generation, digest }) => {
-                let parameters = values![caller.as_str(), *id, *generation, *digest, now];
+                let parameters = values![asks, *id, *generation, *digest, now];
                 let mut row = self.one(&statement::INTROSPECT_REFRESH_TOKEN, parameters).await?;
                 let token = refresh_token_state(&mut row)?;
                 Ok(Introspection { caller: client(&mut row)?, token })
             }
             Some(TokenReference::Access { jti, client_id, grant_id, expires_at }) => {
-                let parameters =
-                    values![caller.as_str(), jti.as_str(), client_id.as_str(), *grant_id, *expires_at, now];
+                let mut parameters = values![jti.as_str(), client_id.as_str(), *grant_id, *expires_at, now];
+                let Some(asks) = asks else {
+                    let mut row = self.one(&statement::ACCESS_TOKEN_STATE, parameters).await?;
+                    return Ok(Introspection { caller: None, token: access_token_state(&mut row)? });
+                };
+                parameters.push(asks.into());
                 let mut row = self.one(&statement::INTROSPECT_ACCESS_TOKEN, parameters).await?;
-                let is_active: bool = row.take()?;
-                let user = optional_user(&mut row)?;
-                let token = if is_active { TokenState::ActiveAccess { user } } else { TokenState::Inactive };
+                let token = access_token_state(&mut row)?;
                 Ok(Introspection { caller: client(&mut row)?, token })
             }
-            None => Ok(Introspection { caller: self.client(caller).await?, token: TokenState::Inactive }),
+            None => {
+                let caller = match caller {
+                    Some(caller) => self.client(caller).await?,
+                    None => None,
+                };
+                Ok(Introspection { caller, token: TokenState::Inactive })
+            }
         }
     }
 
@@ -491,7 +500,7 @@ impl<E: Executor> Store for PostgresStore<E> {
     async fn create_signing_key(
         &self,
         key: &SealedKey,
-        predecessor_retires_at: Timestamp,
+        predecessors_retire_at: Timestamp,
     ) -> Result<Created, StoreError> {
         let parameters = values![
             key.kid.as_str(),
@@ -501,7 +510,7 @@ impl<E: Executor> Store for PostgresStore<E> {
             key.sealed.as_slice(),
             key.activates_at,
             key.retires_at,
-            predecessor_retires_at,
+            predecessors_retire_at,
         ];
         self.create(&statement::CREATE_SIGNING_KEY, parameters).await
     }

@@ -12,8 +12,8 @@ use crate::{
         refresh::{self, StoredRefreshToken},
     },
     model::{
-        Client, ClientId, ClientSecretHash, Digest, NewClient, NewUser, PasswordHash, ScopeDescription, Scopes,
-        Timestamp, User, UserCredentials,
+        Client, ClientId, Digest, NewClient, NewUser, PasswordHash, ScopeDescription, Scopes, Timestamp, User,
+        UserCredentials,
     },
     store::{
         CodeOutcome, CodeRedemption, Counts, Created, Grant, Introspection, NewGrant, NewSession, RefreshOutcome,
@@ -214,21 +214,6 @@ impl Store for MemoryStore {
         Ok(Created::Created)
     }
 
-    async fn replace_client_secret(
-        &self,
-        client: Uuid,
-        old: &ClientSecretHash,
-        new: &ClientSecretHash,
-        _now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut state = self.state();
-        let stored = state.clients.values_mut().find(|stored| stored.id == client);
-        if let Some(stored) = stored.filter(|stored| stored.secret_hash.as_ref() == Some(old)) {
-            stored.secret_hash = Some(new.clone());
-        }
-        Ok(())
-    }
-
     async fn scopes(&self) -> Result<Vec<ScopeDescription>, StoreError> {
         Ok(self.state().scopes.values().cloned().collect())
     }
@@ -369,6 +354,7 @@ impl Store for MemoryStore {
             code::Decision::Expired => CodeOutcome::Expired,
             code::Decision::Mismatched => CodeOutcome::Mismatched,
             code::Decision::Revoked => CodeOutcome::Revoked,
+            code::Decision::TargetExceeded => CodeOutcome::TargetExceeded,
         })
     }
 
@@ -398,6 +384,7 @@ impl Store for MemoryStore {
                 RefreshOutcome::Replayed(stored.grant.id)
             }
             refresh::Decision::ScopeExceeded => RefreshOutcome::ScopeExceeded,
+            refresh::Decision::TargetExceeded => RefreshOutcome::TargetExceeded,
             refresh::Decision::Expired => RefreshOutcome::Expired,
             refresh::Decision::Mismatched => RefreshOutcome::Mismatched,
             refresh::Decision::Revoked => RefreshOutcome::Revoked,
@@ -425,13 +412,13 @@ impl Store for MemoryStore {
 
     async fn introspect(
         &self,
-        caller: &ClientId,
+        caller: Option<&ClientId>,
         token: Option<&TokenReference>,
         now: Timestamp,
     ) -> Result<Introspection, StoreError> {
         let state = self.state();
         Ok(Introspection {
-            caller: state.clients.get(caller).map(|client| state.client(client)),
+            caller: caller.and_then(|caller| state.clients.get(caller)).map(|client| state.client(client)),
             token: token.and_then(|token| state.token_state(token, now)).unwrap_or(TokenState::Inactive),
         })
     }
@@ -446,16 +433,15 @@ impl Store for MemoryStore {
     async fn create_signing_key(
         &self,
         key: &SealedKey,
-        predecessor_retires_at: Timestamp,
+        predecessors_retire_at: Timestamp,
     ) -> Result<Created, StoreError> {
         let mut state = self.state();
-        let mut others = state.signing_keys.iter_mut().filter(|other| other.algorithm == key.algorithm);
-        if others.any(|other| other.sequence == key.sequence) {
+        if state.signing_keys.iter().any(|other| other.sequence == key.sequence) {
             return Ok(Created::Conflict);
         }
-        let mut others = state.signing_keys.iter_mut().filter(|other| other.algorithm == key.algorithm);
-        if let Some(predecessor) = others.find(|other| Some(other.sequence) == key.sequence.checked_sub(1)) {
-            predecessor.retires_at = Some(predecessor_retires_at);
+        let earlier = state.signing_keys.iter_mut().filter(|other| other.sequence < key.sequence);
+        for key in earlier.filter(|other| other.retires_at.is_none()) {
+            key.retires_at = Some(predecessors_retire_at);
         }
         state.signing_keys.push(key.clone());
         Ok(Created::Created)

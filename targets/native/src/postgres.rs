@@ -254,7 +254,7 @@ fn may_pass(error: &sqlx::Error) -> bool {
 
 /// Whether a table or column is missing.
 fn is_not_migrated(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| matches!(&*code, "42P01" | "42703"))
 }
 

@@ -168,17 +168,18 @@ const UNAVAILABLE: [u32; 7] = [
 ];
 
 fn failure(error: sqlx::Error) -> StoreError {
-    let is_unavailable = match &error {
+    let text = error.to_string();
+    match error {
         sqlx::Error::Io(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
-        | sqlx::Error::BeginFailed => true,
-        sqlx::Error::Database(error) => primary_code(&**error).is_some_and(|code| UNAVAILABLE.contains(&code)),
-        _ => false,
-    };
-    let text = error.to_string();
-    if is_unavailable { StoreError::Unavailable(text) } else { StoreError::Unexpected(text) }
+        | sqlx::Error::BeginFailed => StoreError::Unavailable(text),
+        sqlx::Error::Database(error) if primary_code(&*error).is_some_and(|code| UNAVAILABLE.contains(&code)) => {
+            StoreError::Unavailable(text)
+        }
+        _ => StoreError::Unexpected(text),
+    }
 }
 
 fn primary_code(error: &dyn DatabaseError) -> Option<u32> {
@@ -450,22 +451,6 @@ impl Store for SqliteStore {
         Ok(created)
     }
 
-    async fn replace_client_secret(
-        &self,
-        client: Uuid,
-        old: &ClientSecretHash,
-        new: &ClientSecretHash,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let query = self
-            .query(statements::REPLACE_CLIENT_SECRET)
-            .bind(client)
-            .bind(old.to_string())
-            .bind(new.to_string())
-            .bind(now.timestamp_micros());
-        execute(&self.writer, query).await.map(drop)
-    }
-
     async fn scopes(&self) -> Result<Vec<ScopeDescription>, StoreError> {
         let scope = |row: &Row| {
             Ok(ScopeDescription {
@@ -645,6 +630,7 @@ impl Store for SqliteStore {
             code::Decision::Expired => CodeOutcome::Expired,
             code::Decision::Mismatched => CodeOutcome::Mismatched,
             code::Decision::Revoked => CodeOutcome::Revoked,
+            code::Decision::TargetExceeded => CodeOutcome::TargetExceeded,
         };
         commit(transaction).await?;
         Ok(outcome)
@@ -676,6 +662,7 @@ impl Store for SqliteStore {
             }
             refresh::Decision::Repeat => RefreshOutcome::Repeated(stored.grant),
             refresh::Decision::ScopeExceeded => RefreshOutcome::ScopeExceeded,
+            refresh::Decision::TargetExceeded => RefreshOutcome::TargetExceeded,
             refresh::Decision::Expired => RefreshOutcome::Expired,
             refresh::Decision::Mismatched => RefreshOutcome::Mismatched,
             refresh::Decision::Revoked => RefreshOutcome::Revoked,
@@ -704,20 +691,23 @@ impl Store for SqliteStore {
 
     async fn introspect(
         &self,
-        caller: &ClientId,
+        caller: Option<&ClientId>,
         token: Option<&TokenReference>,
         now: Timestamp,
     ) -> Result<Introspection, StoreError> {
         let now = now.timestamp_micros();
         let (row, token) = match token {
             None => {
-                let caller = self.client_where(caller).await?;
+                let caller = match caller {
+                    Some(caller) => self.client_where(caller).await?,
+                    None => None,
+                };
                 return Ok(Introspection { caller, token: TokenState::Inactive });
             }
             Some(TokenReference::Refresh { id, generation, digest }) => {
                 let query = self
                     .query(statements::INTROSPECT_REFRESH_TOKEN)
-                    .bind(caller.as_str())
+                    .bind(caller.map(ClientId::as_str))
                     .bind(id)
                     .bind(generation)
                     .bind(digest.as_bytes().as_slice())
@@ -729,7 +719,7 @@ impl Store for SqliteStore {
             Some(TokenReference::Access { jti, client_id, grant_id, expires_at }) => {
                 let query = self
                     .query(statements::INTROSPECT_ACCESS_TOKEN)
-                    .bind(caller.as_str())
+                    .bind(caller.map(ClientId::as_str))
                     .bind(client_id.as_str())
                     .bind(jti)
                     .bind(grant_id)
@@ -752,7 +742,7 @@ impl Store for SqliteStore {
     async fn create_signing_key(
         &self,
         key: &SealedKey,
-        predecessor_retires_at: Timestamp,
+        predecessors_retire_at: Timestamp,
     ) -> Result<Created, StoreError> {
         let mut transaction = self.begin().await?;
         let query = self
@@ -767,10 +757,9 @@ impl Store for SqliteStore {
         let created = created(execute(&mut *transaction, query).await?);
         if created == Created::Created {
             let query = self
-                .query(statements::RETIRE_SIGNING_KEY)
-                .bind(key.algorithm.name())
-                .bind(i64::from(key.sequence) - 1)
-                .bind(predecessor_retires_at.timestamp_micros());
+                .query(statements::RETIRE_SIGNING_KEYS)
+                .bind(key.sequence)
+                .bind(predecessors_retire_at.timestamp_micros());
             execute(&mut *transaction, query).await?;
             commit(transaction).await?;
         }

@@ -1,6 +1,7 @@
--- Stores a key under its number and has the one before it retire, unless another instance was faster.
+-- Stores a key under its number and has those before it that are still open retire, whatever their algorithm, unless
+-- another instance was faster.
 -- $1 kid, $2 algorithm, $3 number, $4 public JWK, $5 sealed private key, $6 when it begins to sign, $7 its end, if
--- known, $8 end of the one before
+-- known, $8 end of those before
 WITH created AS (
     INSERT INTO signing_keys (kid, algorithm, sequence, public_jwk, sealed, activates_at, retires_at)
     VALUES (
@@ -9,11 +10,11 @@ WITH created AS (
         to_timestamp(0) + $7::int8 * interval '1 microsecond'
     )
     ON CONFLICT DO NOTHING
-    RETURNING algorithm, sequence
+    RETURNING sequence
 ), retired AS (
     UPDATE signing_keys k
     SET retires_at = to_timestamp(0) + $8::int8 * interval '1 microsecond'
     FROM created
-    WHERE k.algorithm = created.algorithm AND k.sequence = created.sequence - 1
+    WHERE k.sequence < created.sequence AND k.retires_at IS NULL
 )
 SELECT EXISTS (SELECT FROM created)

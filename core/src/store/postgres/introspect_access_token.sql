@@ -1,12 +1,11 @@
--- Whether an access token still holds, and the client that asks (RFC 7662 §2.2): it was not revoked, its client is
--- active and, where it came of a grant, so are the grant and its user. One row: without the user's columns where a
--- client acts for itself, without the client's where there is none of that name.
--- $1 client_id that asks, $2 jti, $3 the token's client_id, $4 its grant, if any, $5 its end, $6 now
+-- What access_token_state.sql tells, and the client that asks (RFC 7662 §2.2). One row: without the user's columns
+-- where a client acts for itself, without the client's where there is none of that name.
+-- $1 jti, $2 the token's client_id, $3 its grant, if any, $4 its end, $5 now, $6 client_id that asks
 SELECT
-    $5::int8 > $6::int8
+    $4::int8 > $5::int8
         AND COALESCE(owner.is_active, owner.id IS NOT NULL)
-        AND ($4::uuid IS NULL OR u.id IS NOT NULL)
-        AND NOT EXISTS (SELECT FROM tokens t WHERE t.jti = $2::text AND t.invalidated),
+        AND ($3::uuid IS NULL OR u.id IS NOT NULL)
+        AND NOT EXISTS (SELECT FROM tokens t WHERE t.jti = $1::text AND t.invalidated),
     u.id,
     u.username::text,
     u.email::text,
@@ -35,10 +34,10 @@ SELECT
         JOIN scopes s ON s.id = cs.scope_id
         WHERE cs.client_id = c.id AND COALESCE(s.is_active, true)
     )
-FROM (VALUES ($1::text, $3::text)) AS asked (caller, owner)
+FROM (VALUES ($6::text, $2::text)) AS asked (caller, owner)
 LEFT JOIN clients c ON c.client_id = asked.caller
 LEFT JOIN clients owner ON owner.client_id = asked.owner
-LEFT JOIN grants g ON g.id = $4::uuid
+LEFT JOIN grants g ON g.id = $3::uuid
     AND g.revoked_at IS NULL
-    AND g.expires_at > to_timestamp(0) + $6::int8 * interval '1 microsecond'
+    AND g.expires_at > to_timestamp(0) + $5::int8 * interval '1 microsecond'
 LEFT JOIN users u ON u.id = g.user_id AND u.is_active

@@ -2,7 +2,7 @@
 -- second use revokes the grant (RFC 6749 §4.1.2 and §4.1.3, RFC 7636 §4.6). The code's row is locked first, so of
 -- concurrent uses one issues and the others see that it did. The order of the decisions is that of grant/code.rs.
 -- $1 digest of the code, $2 client, $3 redirect URI if sent, $4 challenge of the verifier, $5 now,
--- $6 refresh token to issue, if any, $7 digest of its secret, $8 its end unless it is used
+-- $6 refresh token to issue, if any, $7 digest of its secret, $8 its end unless it is used, $9 resources asked for
 WITH code AS MATERIALIZED (
     SELECT
         a.id,
@@ -34,6 +34,7 @@ WITH code AS MATERIALIZED (
             WHEN redeemed_at IS NOT NULL THEN 'replayed'
             WHEN code_expires_at <= now THEN 'expired'
             WHEN is_revoked THEN 'revoked'
+            WHEN NOT $9::text[] <@ resources THEN 'target_exceeded'
             ELSE 'issued'
         END AS outcome
     FROM code

@@ -3,7 +3,8 @@
 -- first, so of concurrent uses one rotates and the others see that it did. The order of the decisions is that of
 -- grant/refresh.rs. A row that an operator marked as invalidated counts as revoked.
 -- $1 token, $2 generation, $3 digest of its secret, $4 digest of the successor's, $5 client, $6 now,
--- $7 start of the time for retries, $8 end of the successor unless it is used, $9 scopes asked for, if any
+-- $7 start of the time for retries, $8 end of the successor unless it is used, $9 scopes asked for, if any,
+-- $10 resources asked for
 WITH token AS MATERIALIZED (
     SELECT
         t.id,
@@ -39,6 +40,7 @@ WITH token AS MATERIALIZED (
             WHEN NOT is_current AND NOT is_retry THEN 'unknown'
             WHEN token_expires_at <= now THEN 'expired'
             WHEN NOT COALESCE($9::text[], '{}') <@ scopes THEN 'scope_exceeded'
+            WHEN NOT $10::text[] <@ resources THEN 'target_exceeded'
             WHEN is_current THEN 'rotated'
             ELSE 'repeated'
         END AS outcome

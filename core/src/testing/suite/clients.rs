@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{
     Case,
-    fixture::{at, client_id, confidential_client, digest, id, public_client, redirect_uri, scope, scopes},
+    fixture::{at, client_id, confidential_client, id, public_client, scope, scopes},
 };
 use crate::{
-    model::{Client, ClientSecretHash, NewClient, ScopeDescription},
+    model::{Client, NewClient, ScopeDescription},
     store::{Created, Store},
 };
 
@@ -154,29 +154,4 @@ pub async fn inactive_scopes_are_omitted<S: Store>(store: &Arc<S>) -> Case {
     }
     assert!(store.clients().await?.iter().all(|client| !client.allowed_scopes().contains("retired")));
     Ok(())
-}
-
-/// An older installation's hash gives way to a newer one.
-pub async fn a_secret_is_replaced<S: Store>(store: &Arc<S>) -> Case {
-    let old = ClientSecretHash::Bcrypt("$2b$12$older".to_owned());
-    let client = NewClient { secret_hash: Some(old.clone()), ..confidential_client("service") };
-    store.create_client(&client, at(0)).await?;
-    let new = ClientSecretHash::Sha256(digest("new"));
-    store.replace_client_secret(client.id, &old, &new, at(1)).await?;
-    let stored = store.client(&client.client_id).await?.expect("registered");
-    assert_eq!(stored.secret_hash, Some(new));
-    Ok(())
-}
-
-/// Whoever replaces what is not there any more changes nothing; neither does a public client get a secret by it.
-pub async fn a_secret_that_changed_since_stays<S: Store>(store: &Arc<S>) -> Case {
-    let (stale, new) = (ClientSecretHash::Sha256(digest("stale")), ClientSecretHash::Sha256(digest("new")));
-    let public = NewClient { redirect_uris: vec![redirect_uri("https://app.example/cb")], ..public_client("app") };
-    for client in [confidential_client("service"), public] {
-        store.create_client(&client, at(0)).await?;
-        store.replace_client_secret(client.id, &stale, &new, at(1)).await?;
-        let stored = store.client(&client.client_id).await?.expect("registered");
-        assert_eq!(stored.secret_hash, client.secret_hash);
-    }
-    store.replace_client_secret(id(), &stale, &new, at(1)).await
 }

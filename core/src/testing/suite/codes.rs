@@ -62,6 +62,22 @@ pub async fn resources_are_kept<S: Store>(store: &Arc<S>) -> Case {
     world.family_of(grant).await?.rotated(0, at(1)).await
 }
 
+/// RFC 8707 §2.2: some of them, never others; whoever asks for others can try again.
+pub async fn a_resource_that_was_not_granted_changes_nothing<S: Store>(store: &Arc<S>) -> Case {
+    let world = World::new(store).await?;
+    let grant = NewGrant { resources: vec!["https://a.example".to_owned(), "urn:b".to_owned()], ..world.grant() };
+    store.create_grant(&grant).await?;
+    let ask = |resources: &[&str]| CodeRedemption {
+        resources: resources.iter().map(|resource| (*resource).to_owned()).collect(),
+        ..redemption(&grant, at(1))
+    };
+    for wrong in [&["urn:c"][..], &["urn:b", "urn:c"], &["https://a.example/"]] {
+        assert_eq!(store.redeem_code(&ask(wrong)).await?, CodeOutcome::TargetExceeded, "{wrong:?}");
+    }
+    assert_eq!(store.redeem_code(&ask(&["urn:b"])).await?, CodeOutcome::Issued(issued(&grant)));
+    Ok(())
+}
+
 /// OAuth 2.1 §4.1.3 has dropped the parameter.
 pub async fn a_redirect_uri_may_be_absent<S: Store>(store: &Arc<S>) -> Case {
     let grant = World::new(store).await?.granted().await?;

@@ -57,6 +57,11 @@ pub(super) fn scopes(text: &str) -> Scopes {
     Scopes::parse(text).expect("a list of scopes")
 }
 
+/// Separated by spaces.
+pub(super) fn resources(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
 pub(super) fn scope(name: &str) -> ScopeDescription {
     let description = format!("What {name} allows");
     ScopeDescription { name: name.to_owned(), description, is_default: false, is_active: true }
@@ -157,7 +162,7 @@ impl<S: Store> World<S> {
             user_id: self.user.id,
             client_id: self.client.id,
             scopes: scopes("read write"),
-            resources: vec![],
+            resources: resources("https://a.example/ https://b.example/"),
             authenticated_at: at(-60),
             created_at: at(0),
             expires_at: at(GRANT_ENDS),
@@ -216,6 +221,7 @@ pub(super) fn redemption(grant: &NewGrant, now: Timestamp) -> CodeRedemption {
         client_id: grant.client_id,
         redirect_uri: Some(grant.redirect_uri.to_string()),
         code_challenge: grant.code_challenge,
+        resources: vec![],
         now,
         refresh_token: Some(NewRefreshToken {
             id: token,
@@ -256,6 +262,7 @@ impl<S: Store> Family<S> {
             retry_since: now - TimeDelta::seconds(GRACE),
             idle_expires_at: now + TimeDelta::seconds(IDLE),
             scopes: None,
+            resources: vec![],
         }
     }
 
@@ -284,7 +291,7 @@ impl<S: Store> Family<S> {
     }
 
     pub(super) async fn introspect(&self, token: &TokenReference, now: Timestamp) -> Result<TokenState, StoreError> {
-        Ok(self.store.introspect(&self.client.client_id, Some(token), now).await?.token)
+        Ok(self.store.introspect(Some(&self.client.client_id), Some(token), now).await?.token)
     }
 
     /// The refresh token of this generation can be used, and so can the access token; nothing changes by this.

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Case,
     fixture::{
-        Family, IDLE, World, account, at, confidential_client, digest, id, named_account, public_client, race,
-        race_two, redemption, scope, scopes, session,
+        Family, IDLE, World, account, at, id, named_account, public_client, race, race_two, redemption, scope, scopes,
+        session,
     },
     signing_keys::key,
 };
 use crate::{
     crypto::{Algorithm, SealedKey},
-    model::{ClientId, ClientSecretHash, NewClient},
+    model::NewClient,
     store::{CodeOutcome, NewGrant, RefreshOutcome, Store, StoreError, Swept},
 };
 
@@ -226,29 +226,6 @@ pub async fn consent_adds_up<S: Store>(store: &Arc<S>) -> Case {
     let read = store.session_and_consent(&cookie.digest, world.client.id, at(1)).await?.expect("logged in");
     assert_eq!(read.consented, Some(names.into_iter().collect()));
     Ok(())
-}
-
-/// Of two who replace the same one, the second finds it changed.
-pub async fn a_secret_is_replaced_once<S: Store>(store: &Arc<S>) -> Case {
-    let client = confidential_client("service");
-    store.create_client(&client, at(0)).await?;
-    let old = client.secret_hash.clone().expect("confidential");
-    let racers = (0..RACERS).map(|racer| {
-        let (store, old) = (Arc::clone(store), old.clone());
-        async move {
-            let new = ClientSecretHash::Sha256(digest(&format!("new {racer}")));
-            store.replace_client_secret(client.id, &old, &new, at(1)).await?;
-            // Whatever it is by now, it does not change any more.
-            Ok(store.client(&client_id_of(&store).await?).await?.and_then(|client| client.secret_hash))
-        }
-    });
-    let seen = race(racers).await.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
-    assert!(seen.iter().all(|hash| *hash == seen[0] && hash.as_ref() != Some(&old)));
-    Ok(())
-}
-
-async fn client_id_of<S: Store>(store: &Arc<S>) -> Result<ClientId, StoreError> {
-    Ok(store.clients().await?.remove(0).client_id)
 }
 
 /// A token that was rotated at the last moment is not swept with those that were not, though the sweeper's clock is

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Case,
-    fixture::{GRACE, GRANT_ENDS, IDLE, World, at, digest, id, moment, scopes},
+    fixture::{GRACE, GRANT_ENDS, IDLE, World, at, digest, id, moment, resources, scopes},
 };
 use crate::store::{NewGrant, RefreshOutcome, RefreshRotation, Store};
 
@@ -132,8 +132,7 @@ pub async fn a_wrong_client_with_an_old_token_changes_nothing<S: Store>(store: &
 /// RFC 6749 §6: the grant itself stays as wide as it was.
 pub async fn fewer_scopes_can_be_asked_for<S: Store>(store: &Arc<S>) -> Case {
     let family = World::new(store).await?.family().await?;
-    for (generation, asked) in ["read", "read write", ""].into_iter().enumerate() {
-        let generation = u32::try_from(generation).expect("a small number");
+    for (generation, asked) in (0..).zip(["read", "read write", ""]) {
         let narrow = RefreshRotation { scopes: Some(scopes(asked)), ..family.rotation(generation, at(100)) };
         assert_eq!(store.rotate_refresh_token(&narrow).await?, RefreshOutcome::Rotated(family.issued()));
         assert_eq!(store.rotate_refresh_token(&narrow).await?, RefreshOutcome::Repeated(family.issued()));
@@ -158,6 +157,33 @@ pub async fn more_scopes_are_refused_in_a_retry_too<S: Store>(store: &Arc<S>) ->
     let wide = RefreshRotation { scopes: Some(scopes("read admin")), ..family.rotation(0, at(2)) };
     assert_eq!(store.rotate_refresh_token(&wide).await?, RefreshOutcome::ScopeExceeded);
     family.assert_alive(1, at(3)).await
+}
+
+/// RFC 8707 §2.2: for this access token; the grant itself stays as wide as it was.
+pub async fn fewer_resources_can_be_asked_for<S: Store>(store: &Arc<S>) -> Case {
+    let family = World::new(store).await?.family().await?;
+    let asked = ["https://b.example/", "https://b.example/ https://a.example/", ""];
+    for (generation, asked) in (0..).zip(asked) {
+        let narrow = RefreshRotation { resources: resources(asked), ..family.rotation(generation, at(100)) };
+        assert_eq!(store.rotate_refresh_token(&narrow).await?, RefreshOutcome::Rotated(family.issued()));
+        assert_eq!(store.rotate_refresh_token(&narrow).await?, RefreshOutcome::Repeated(family.issued()));
+    }
+    Ok(())
+}
+
+/// RFC 8707 §2.2: the token can be used all the same, and a retry is no way round it.
+pub async fn other_resources_change_nothing<S: Store>(store: &Arc<S>) -> Case {
+    let family = World::new(store).await?.family().await?;
+    let asked = ["https://c.example/", "https://a.example/ https://c.example/", "https://A.example/"];
+    let others = asked.map(|asked| RefreshRotation { resources: resources(asked), ..family.rotation(0, at(1)) });
+    for other in &others {
+        assert_eq!(store.rotate_refresh_token(other).await?, RefreshOutcome::TargetExceeded);
+    }
+    family.rotated(0, at(1)).await?;
+    for other in &others {
+        assert_eq!(store.rotate_refresh_token(other).await?, RefreshOutcome::TargetExceeded);
+    }
+    family.rotated(1, at(2)).await
 }
 
 /// To the moment.

@@ -19,7 +19,7 @@ fn own_access_token(client_id: &ClientId) -> TokenReference {
 }
 
 async fn state<S: Store>(store: &Arc<S>, token: &TokenReference, now: Timestamp) -> Result<TokenState, StoreError> {
-    Ok(store.introspect(&client_id("client"), Some(token), now).await?.token)
+    Ok(store.introspect(Some(&client_id("client")), Some(token), now).await?.token)
 }
 
 fn described<S>(family: &Family<S>, user: &User, issued_at: Timestamp, expires_at: Timestamp) -> TokenState {
@@ -38,7 +38,7 @@ pub async fn a_caller_is_read<S: Store>(store: &Arc<S>) -> Case {
     let family = World::new(store).await?.family().await?;
     let api = confidential_client("api");
     store.create_client(&api, at(0)).await?;
-    let introspection = store.introspect(&api.client_id, Some(&family.access_token()), at(1)).await?;
+    let introspection = store.introspect(Some(&api.client_id), Some(&family.access_token()), at(1)).await?;
     assert_eq!(introspection.caller, store.client(&api.client_id).await?);
     assert!(introspection.caller.is_some_and(|caller| caller.allowed_scopes() == scopes("read write")));
     assert!(matches!(introspection.token, TokenState::ActiveAccess { .. }));
@@ -49,9 +49,22 @@ pub async fn a_caller_is_read<S: Store>(store: &Arc<S>) -> Case {
 pub async fn a_caller_may_be_unknown<S: Store>(store: &Arc<S>) -> Case {
     let family = World::new(store).await?.family().await?;
     for token in [family.access_token(), family.refresh_token(0)] {
-        let introspection = store.introspect(&client_id("nobody"), Some(&token), at(1)).await?;
+        let introspection = store.introspect(Some(&client_id("nobody")), Some(&token), at(1)).await?;
         assert_eq!(introspection.caller, None);
         assert_ne!(introspection.token, TokenState::Inactive);
+    }
+    Ok(())
+}
+
+/// Who is known already is not read again; the token's state is the same.
+pub async fn a_caller_need_not_be_read<S: Store>(store: &Arc<S>) -> Case {
+    let family = World::new(store).await?.family().await?;
+    for token in [Some(family.access_token()), Some(family.refresh_token(0)), None] {
+        let introspection = store.introspect(None, token.as_ref(), at(1)).await?;
+        let expected = store.introspect(Some(&client_id("client")), token.as_ref(), at(1)).await?;
+        assert_eq!(introspection.caller, None);
+        assert_eq!(introspection.token, expected.token);
+        assert_eq!(introspection.token == TokenState::Inactive, token.is_none());
     }
     Ok(())
 }
@@ -60,7 +73,7 @@ pub async fn a_caller_may_be_unknown<S: Store>(store: &Arc<S>) -> Case {
 pub async fn no_token_is_inactive<S: Store>(store: &Arc<S>) -> Case {
     World::new(store).await?;
     for (caller, expected) in [("client", true), ("nobody", false)] {
-        let introspection = store.introspect(&client_id(caller), None, at(1)).await?;
+        let introspection = store.introspect(Some(&client_id(caller)), None, at(1)).await?;
         assert_eq!(introspection.caller.is_some(), expected);
         assert_eq!(introspection.token, TokenState::Inactive);
     }

@@ -1,0 +1,408 @@
+//! A person with a real browser: what they see and press, and what reaches the client.
+
+use authly_core::model::{RedirectUri, Scopes};
+use authly_tests::{
+    browser::{Arrival, Browser, Options, RedirectEndpoint},
+    container::target,
+    http::parameters,
+    server::TestServer,
+    target::{App, Ask, Code, Person, Target, unique},
+};
+use serde_json::json;
+use thirtyfour::{Key, SameSite};
+
+const ERROR_SUMMARY: &str = "main > [role=alert]";
+
+/// A server, somebody with an account there, a client's redirect endpoint, and a browser.
+struct Scene {
+    server: TestServer,
+    target: Target,
+    person: Person,
+    client: RedirectEndpoint,
+    browser: Browser,
+}
+
+impl Scene {
+    async fn new(options: Options) -> Self {
+        let server = TestServer::sqlite(&[]).await;
+        let target = target(&server).await;
+        let person = target.person().await;
+        Self { server, target, person, client: RedirectEndpoint::start().await, browser: Browser::start(options).await }
+    }
+
+    /// A public client. Its registered redirect URI has no port: on a loopback address any will do (RFC 8252 §7.3).
+    async fn native_app(&self) -> App {
+        self.target.public_with(|client| client.redirect_uris = vec![redirect_uri("http://127.0.0.1/callback")]).await
+    }
+
+    /// A request of this client, to be answered at the redirect endpoint under this name of the machine.
+    fn ask(&self, app: &App, host: &str) -> Ask {
+        app.ask().with("redirect_uri", &self.client.uri(host))
+    }
+
+    async fn open(&self, ask: &Ask) {
+        self.browser.open(&self.target.url(&ask.path())).await;
+    }
+
+    async fn log_in(&self) {
+        self.browser.log_in(&self.person.username, &self.person.password).await;
+    }
+
+    /// The browser arrives at the client with a code that is good.
+    async fn expect_code(&self, app: &App, ask: &Ask) {
+        let arrival = self.client.arrival().await;
+        let answer = self.check_arrival(&arrival, ask);
+        assert_eq!(answer.keys().collect::<Vec<_>>(), ["code", "iss", "state"]);
+        let code = Code { code: answer["code"].clone(), verifier: ask.verifier.clone() };
+        self.target.exchange(app, &code).await.expect(200);
+        self.browser.expect_title("Client").await;
+    }
+
+    /// The browser arrives at the client with this error.
+    async fn expect_refusal(&self, ask: &Ask, error: &str) {
+        let arrival = self.client.arrival().await;
+        assert_eq!(self.check_arrival(&arrival, ask)["error"], error);
+        self.browser.expect_title("Client").await;
+    }
+
+    fn check_arrival(&self, arrival: &Arrival, ask: &Ask) -> std::collections::BTreeMap<String, String> {
+        let value = |name: &str| {
+            let parameter = ask.parameters.iter().find(|(known, _)| known == name);
+            parameter.unwrap_or_else(|| panic!("no {name} in {ask:?}")).1.clone()
+        };
+        assert_eq!(arrival.method, "GET", "nothing that was posted is sent on: {arrival:?}");
+        assert_eq!(arrival.header("referer"), None, "{arrival:?}");
+        assert_eq!(arrival.url.as_str().split('?').next(), Some(value("redirect_uri").as_str()));
+        let answer = parameters(&arrival.url);
+        assert_eq!(answer["state"], value("state"));
+        assert_eq!(answer["iss"], self.target.issuer());
+        answer
+    }
+}
+
+fn redirect_uri(text: &str) -> RedirectUri {
+    RedirectUri::parse(text).expect("a redirect URI")
+}
+
+/// `form-action` of the pages' Content-Security-Policy holds for the redirect that follows a form, too: too strict a
+/// policy stops the browser on its way to the client.
+#[tokio::test]
+async fn login_and_consent_lead_to_the_client_on_a_loopback_address() {
+    let scene = Scene::new(Options::default()).await;
+    let app = scene.native_app().await;
+    let ask = scene.ask(&app, "127.0.0.1");
+    scene.open(&ask).await;
+    scene.browser.expect_title("Log in").await;
+    assert!(scene.browser.text().await.contains(&format!("Log in to continue to {}", app.name)));
+    scene.log_in().await;
+    scene.browser.expect_title(&format!("Allow {}?", app.name)).await;
+    let text = scene.browser.text().await;
+    for expected in ["read", "write", "127.0.0.1", &scene.person.username] {
+        assert!(text.contains(expected), "{expected} is not on the page:\n{text}");
+    }
+    scene.browser.allow().await;
+    scene.expect_code(&app, &ask).await;
+    scene.browser.close(&[]).await;
+}
+
+#[tokio::test]
+async fn login_and_consent_lead_to_the_client_on_localhost() {
+    let scene = Scene::new(Options::default()).await;
+    let uri = scene.client.uri("localhost");
+    let app = scene.target.public_with(|client| client.redirect_uris = vec![redirect_uri(&uri)]).await;
+    let ask = scene.ask(&app, "localhost");
+    scene.open(&ask).await;
+    scene.log_in().await;
+    scene.browser.allow().await;
+    scene.expect_code(&app, &ask).await;
+    scene.browser.close(&[]).await;
+}
+
+/// Where nothing is left to ask after the login, its form itself leads to the client.
+#[tokio::test]
+async fn the_login_alone_leads_to_the_client_where_consent_is_remembered() {
+    let scene = Scene::new(Options::default()).await;
+    let uri = scene.client.uri("127.0.0.1");
+    let app = scene.target.confidential_with(|client| client.redirect_uris = vec![redirect_uri(&uri)]).await;
+
+    let ask = scene.ask(&app, "127.0.0.1").with("scope", "read");
+    scene.open(&ask).await;
+    scene.log_in().await;
+    scene.browser.allow().await;
+    scene.expect_code(&app, &ask).await;
+
+    // Logged in, and asked before: no page at all.
+    let ask = scene.ask(&app, "127.0.0.1").with("scope", "read");
+    scene.open(&ask).await;
+    scene.expect_code(&app, &ask).await;
+
+    // More than before: asked again.
+    let more = scene.ask(&app, "127.0.0.1");
+    scene.open(&more).await;
+    scene.browser.allow().await;
+    scene.expect_code(&app, &more).await;
+
+    // Logged out: the login is all that is missing.
+    scene.browser.open(&scene.target.url("/logout")).await;
+    scene.browser.click("main form button").await;
+    scene.browser.expect_title("You are logged out").await;
+    let ask = scene.ask(&app, "127.0.0.1");
+    scene.open(&ask).await;
+    scene.log_in().await;
+    scene.expect_code(&app, &ask).await;
+    scene.browser.close(&[]).await;
+}
+
+#[tokio::test]
+async fn a_native_app_is_asked_about_every_time() {
+    let scene = Scene::new(Options::default()).await;
+    let app = scene.native_app().await;
+    for is_first in [true, false] {
+        let ask = scene.ask(&app, "127.0.0.1");
+        scene.open(&ask).await;
+        if is_first {
+            scene.log_in().await;
+        }
+        scene.browser.allow().await;
+        scene.expect_code(&app, &ask).await;
+    }
+    scene.browser.close(&[]).await;
+}
+
+#[tokio::test]
+async fn who_denies_returns_to_the_client_with_nothing() {
+    let scene = Scene::new(Options::default()).await;
+    let app = scene.native_app().await;
+    let ask = scene.ask(&app, "127.0.0.1");
+    scene.open(&ask).await;
+    scene.log_in().await;
+    scene.browser.expect_title("Allow ").await;
+    scene.browser.click("button[value=deny]").await;
+    scene.expect_refusal(&ask, "access_denied").await;
+    scene.browser.close(&[]).await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_explained_and_the_right_one_works() {
+    let scene = Scene::new(Options::default()).await;
+    let (app, browser) = (scene.native_app().await, &scene.browser);
+    let ask = scene.ask(&app, "127.0.0.1");
+    scene.open(&ask).await;
+    browser.expect_title("Log in").await;
+    assert!(!browser.has("[aria-invalid]").await && !browser.has(ERROR_SUMMARY).await);
+
+    browser.log_in(&scene.person.username, "not the password").await;
+    browser.expect_title("Error: Log in").await;
+    let summary = browser.element(ERROR_SUMMARY).await.text().await.expect("text");
+    assert!(summary.contains("wrong"), "{summary}");
+    for (field, value) in [("#username", scene.person.username.as_str()), ("#password", "")] {
+        let field = browser.element(field).await;
+        assert_eq!(field.attr("aria-invalid").await.expect("an answer").as_deref(), Some("true"));
+        assert_eq!(field.value().await.expect("an answer").unwrap_or_default(), value);
+        let described_by = field.attr("aria-describedby").await.expect("an answer").expect("a description");
+        let description = browser.element(&format!("#{described_by}")).await.text().await.expect("text");
+        assert!(summary.contains(&description) && !description.is_empty(), "{description}");
+    }
+    assert_eq!(browser.focused().await, "#password", "the name is probably right");
+    assert!(scene.client.arrivals().is_empty());
+
+    browser.type_text(&scene.person.password).await;
+    browser.press(Key::Enter).await;
+    browser.allow().await;
+    scene.expect_code(&app, &ask).await;
+    scene.browser.close(&[403]).await;
+}
+
+#[tokio::test]
+async fn the_keyboard_is_enough() {
+    let scene = Scene::new(Options::default()).await;
+    let (app, browser) = (scene.native_app().await, &scene.browser);
+    let ask = scene.ask(&app, "127.0.0.1");
+    scene.open(&ask).await;
+
+    browser.expect_title("Log in").await;
+    assert_focus(browser, "#username").await;
+    browser.type_text(&scene.person.username).await;
+    browser.press(Key::Tab).await;
+    assert_focus(browser, "#password").await;
+    browser.press(Key::Tab).await;
+    assert_focus(browser, "Log in").await;
+    browser.press_with_shift(Key::Tab).await;
+    assert_focus(browser, "#password").await;
+    browser.press_with_shift(Key::Tab).await;
+    assert_focus(browser, "#username").await;
+    browser.press(Key::Tab).await;
+    browser.type_text(&scene.person.password).await;
+    browser.press(Key::Enter).await;
+
+    // Enter was pressed once too often.
+    browser.expect_title("Allow ").await;
+    assert_eq!(browser.focused().await, "nothing");
+    browser.press(Key::Enter).await;
+    browser.press(Key::Space).await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert!(scene.client.arrivals().is_empty(), "a stray key decided");
+    browser.expect_title("Allow ").await;
+
+    for stop in ["Not you? Log out", "Deny", "Allow"] {
+        browser.press(Key::Tab).await;
+        assert_focus(browser, stop).await;
+    }
+    browser.press_with_shift(Key::Tab).await;
+    assert_focus(browser, "Deny").await;
+    browser.press(Key::Enter).await;
+    scene.expect_refusal(&ask, "access_denied").await;
+
+    let ask = scene.ask(&app, "127.0.0.1");
+    scene.open(&ask).await;
+    browser.expect_title("Allow ").await;
+    for _ in 0..3 {
+        browser.press(Key::Tab).await;
+    }
+    assert_focus(browser, "Allow").await;
+    browser.press(Key::Space).await;
+    scene.expect_code(&app, &ask).await;
+    scene.browser.close(&[]).await;
+}
+
+async fn assert_focus(browser: &Browser, expected: &str) {
+    assert_eq!(browser.focused().await, expected);
+    assert!(browser.is_focus_visible().await, "nobody sees that {expected} has the focus");
+}
+
+#[tokio::test]
+async fn the_demo_shows_what_came_of_it() {
+    let scene = Scene::new(Options::default()).await;
+    let browser = &scene.browser;
+    browser.open(&scene.target.url("/")).await;
+    browser.expect_title("Running").await;
+    browser.click("main a.primary").await;
+    scene.log_in().await;
+    browser.allow().await;
+    browser.expect_title("It works").await;
+    let access_token = browser.element("#access-token").await.text().await.expect("text");
+    let token = scene.target.verify(&access_token, scene.target.issuer()).await;
+    let text = browser.text().await;
+    for claim in ["sub", "jti", "client_id"] {
+        let value = token.claims[claim].as_str().expect("a string");
+        assert!(text.contains(value), "the value of {claim} is not on the page:\n{text}");
+    }
+    assert!(browser.has("#refresh-token").await);
+
+    let cookies = browser.cookies().await;
+    let [session] = cookies.as_slice() else { panic!("only the session is left: {cookies:?}") };
+    assert_eq!(session.name, "authly_session", "no __Host- without https");
+    assert_eq!((session.http_only, session.same_site), (Some(true), Some(SameSite::Lax)));
+    assert_eq!(browser.evaluate("return document.cookie").await, json!(""));
+
+    browser.open(&scene.target.url("/")).await;
+    for _ in 0..2 {
+        assert!(browser.text().await.contains(&format!("Logged in as {}", scene.person.username)));
+        browser.driver().refresh().await.expect("the page loads again");
+        browser.expect_title("Running").await;
+    }
+    // It is the server that remembers, not the process.
+    scene.server.restart().await;
+    browser.driver().refresh().await.expect("the page loads again");
+    assert!(browser.text().await.contains("Logged in as"));
+
+    browser.click("a[href='/logout']").await;
+    browser.expect_title("Log out").await;
+    browser.click("main form button").await;
+    browser.expect_title("You are logged out").await;
+    assert!(browser.cookies().await.is_empty());
+    browser.click("main a.button").await;
+    browser.expect_title("Running").await;
+    assert!(!browser.text().await.contains("Logged in as"));
+    scene.browser.close(&[]).await;
+}
+
+#[tokio::test]
+async fn no_page_needs_scripts() {
+    let scene = Scene::new(Options { without_javascript: true, ..Options::default() }).await;
+    let (app, browser) = (scene.native_app().await, &scene.browser);
+    let ask = scene.ask(&app, "127.0.0.1");
+    scene.open(&ask).await;
+    browser.log_in(&scene.person.username, "not the password").await;
+    browser.expect_title("Error: Log in").await;
+    assert!(browser.has(ERROR_SUMMARY).await);
+    scene.log_in().await;
+    browser.allow().await;
+    scene.expect_code(&app, &ask).await;
+    let title = browser.driver().title().await.expect("a title");
+    assert_eq!(title, "Client", "scripts are off in this browser");
+
+    browser.open(&scene.target.url("/demo")).await;
+    browser.allow().await;
+    browser.expect_title("It works").await;
+    browser.open(&scene.target.url("/logout")).await;
+    browser.click("main form button").await;
+    browser.expect_title("You are logged out").await;
+    scene.browser.close(&[403]).await;
+}
+
+/// Nobody is sent to a client that is not known, or to an address that it did not register (RFC 6749 §4.1.2.1).
+#[tokio::test]
+async fn a_request_that_cannot_be_answered_ends_on_a_page_of_ours() {
+    let scene = Scene::new(Options::default()).await;
+    let app = scene.native_app().await;
+    for (name, value) in [("client_id", "nobody"), ("redirect_uri", &scene.client.uri("localhost"))] {
+        scene.open(&scene.ask(&app, "127.0.0.1").with(name, value)).await;
+        scene.browser.expect_title("Error: This request cannot be completed").await;
+        assert!(scene.browser.text().await.contains(name), "{}", scene.browser.text().await);
+    }
+    assert!(scene.client.arrivals().is_empty());
+    scene.browser.close(&[400, 401]).await;
+}
+
+/// All pages on a small phone, with names that are longer than the screen is wide.
+#[tokio::test]
+async fn a_small_phone_is_wide_enough() {
+    let scene = Scene::new(Options { phone: Some((360, 740)), ..Options::default() }).await;
+    let browser = &scene.browser;
+    let scope = scene.target.scope().await;
+    let name = format!("The{}App {}", "Incomprehensible".repeat(6), unique());
+    let app = scene
+        .target
+        .public_with(|client| {
+            client.name = name;
+            client.client_uri = Some(format!("https://{}.example/", "a-label".repeat(8)));
+            client.redirect_uris = vec![redirect_uri("http://127.0.0.1/callback")];
+            client.scopes = Scopes::parse(&format!("read write profile {scope}")).expect("scopes");
+        })
+        .await;
+    let ask = scene.ask(&app, "127.0.0.1").with("scope", &format!("read write profile {scope}"));
+
+    browser.open(&scene.target.url("/")).await;
+    assert_fits(browser, "Running").await;
+    scene.open(&ask.clone().with("client_id", &"x".repeat(200))).await;
+    assert_fits(browser, "Error: This request").await;
+    scene.open(&ask).await;
+    assert_fits(browser, "Log in").await;
+    browser.log_in(&format!("{}@example.com", "somebody".repeat(12)), "not the password").await;
+    assert_fits(browser, "Error: Log in").await;
+    scene.log_in().await;
+    assert_fits(browser, "Allow ").await;
+    browser.open(&scene.target.url("/demo")).await;
+    assert_fits(browser, "Allow Authly demo?").await;
+    browser.allow().await;
+    assert_fits(browser, "It works").await;
+    browser.open(&scene.target.url("/logout")).await;
+    assert_fits(browser, "Log out").await;
+    browser.click("main form button").await;
+    assert_fits(browser, "You are logged out").await;
+    scene.browser.close(&[400, 401, 403]).await;
+}
+
+/// Nothing is cut off or has to be scrolled sideways, and what is pressed is as large as a finger (WCAG 2.5.5).
+async fn assert_fits(browser: &Browser, title: &str) {
+    browser.expect_title(title).await;
+    let width = browser.evaluate("return document.documentElement.scrollWidth").await;
+    assert!(width.as_u64().expect("a number") <= 360, "{title:?} is {width} pixels wide");
+    let script = "return [...document.querySelectorAll('main *')].filter(it => {
+            const box = it.getBoundingClientRect();
+            return box.right > 360.5 || box.left < -0.5
+                || it.matches('button, a.button, a.row-link, input:not([type=hidden])') && box.height < 43.5;
+        }).map(it => it.outerHTML.slice(0, 120))";
+    assert_eq!(browser.evaluate(script).await, json!([]), "{title:?}");
+}
