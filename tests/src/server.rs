@@ -56,9 +56,9 @@ impl Database {
     }
 }
 
-/// The program under test.
-fn program() -> PathBuf {
-    let path = env::var_os("AUTHLY_BIN").map_or_else(
+/// The program under test: `authly`, or one that was built beside it.
+pub fn program(name: &str) -> PathBuf {
+    let authly = env::var_os("AUTHLY_BIN").map_or_else(
         || {
             let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace");
             let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
@@ -66,9 +66,10 @@ fn program() -> PathBuf {
         },
         PathBuf::from,
     );
+    let path = if name == "authly" { authly } else { authly.with_file_name(name) };
     assert!(
         path.is_file(),
-        "{} is not there: build it first (`cargo build -p authly`), set AUTHLY_BIN, or use tests/run.sh",
+        "{} is not there: build it first (`cargo build --workspace`), set AUTHLY_BIN, or use tests/run.sh",
         path.display()
     );
     path
@@ -81,7 +82,7 @@ struct Process {
 impl Process {
     fn spawn(variables: &[(String, String)], directory: &Path, log: &Path) -> Self {
         let log = fs::OpenOptions::new().create(true).append(true).open(log).expect("the log file opens");
-        let child = Command::new(program())
+        let child = Command::new(program("authly"))
             .arg("serve")
             // Nothing of the developer's own settings leaks in.
             .env_clear()
@@ -324,7 +325,8 @@ pub fn read_from(path: &Path, offset: u64) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens on at this moment.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("it is bound").port()
 }
