@@ -1,7 +1,7 @@
 #!/bin/sh
 # A throw-away PostgreSQL server for the tests: `tests/postgres.sh start` prints the URL of its administrator, `stop`
-# ends it and removes its files. It listens on loopback only, on a free port, and keeps its data durable (fsync), as a
-# production server would.
+# ends it and removes its files; `halt` crashes it, and `resume` starts it again with the same data. It listens on
+# loopback only, on a free port, and keeps its data durable (fsync), as a production server would.
 #
 # POSTGRES_BIN names the directory of initdb and pg_ctl where they are neither in PATH nor where Debian has them.
 set -eu
@@ -57,6 +57,12 @@ random_port() {
     awk -v seed="$(od -An -N4 -tu4 /dev/urandom)" 'BEGIN { srand(seed); print 20000 + int(rand() * 12000) }'
 }
 
+launch() {
+    as_server_user "$bin/pg_ctl" start -w -s -D "$state/data" -l "$state/data/server.log" -o "\
+        -c listen_addresses=127.0.0.1 -c port=$1 -c unix_socket_directories='' \
+        -c max_connections=300 -c shared_buffers=64MB -c fsync=on" >>"$state.log" 2>&1
+}
+
 start() {
     if is_running; then
         cat "$state/url"
@@ -71,9 +77,7 @@ start() {
     attempts=0
     while :; do
         port=$(random_port)
-        if as_server_user "$bin/pg_ctl" start -w -s -D "$state/data" -l "$state/data/server.log" -o "\
-            -c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories='' \
-            -c max_connections=300 -c shared_buffers=64MB -c fsync=on" >>"$state.log" 2>&1; then
+        if launch "$port"; then
             break
         fi
         attempts=$((attempts + 1))
@@ -90,10 +94,22 @@ stop() {
     rm -rf "$state" "$state.log"
 }
 
+# As a crash or a power cut: at once, without a checkpoint.
+halt() {
+    as_server_user "$bin/pg_ctl" stop -s -m immediate -D "$state/data"
+}
+
+resume() {
+    port=$(sed 's/.*:\([0-9]*\)\/.*/\1/' "$state/url")
+    launch "$port" || fail "the server does not start again, see $state/data/server.log"
+}
+
 bin=$(bin)
 [ -n "$bin" ] || fail "found no PostgreSQL server: install it (Debian: postgresql), or set POSTGRES_BIN"
 case "${1:-}" in
     start) start ;;
     stop) stop ;;
-    *) fail "usage: tests/postgres.sh start|stop" ;;
+    halt) halt ;;
+    resume) resume ;;
+    *) fail "usage: tests/postgres.sh start|stop|halt|resume" ;;
 esac

@@ -77,10 +77,16 @@ pub struct Options {
 
 /// A browser with a profile of its own.
 pub struct Browser {
-    // Dropped first: a session whose driver is gone needs no orderly end, which takes a minute amid a failure.
-    _process: Driver,
     driver: WebDriver,
+    _process: Driver,
     _profile: TempDir,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // After a failure the processes are killed. Asking them to end would wait for an answer that may not come.
+        let _ = self.driver.clone().leak();
+    }
 }
 
 impl Browser {
@@ -116,7 +122,7 @@ impl Browser {
         let driver = WebDriver::new(format!("http://127.0.0.1:{}", process.port), capabilities)
             .await
             .unwrap_or_else(|error| panic!("chromium does not start: {error}"));
-        let browser = Self { _process: process, driver, _profile: profile };
+        let browser = Self { driver, _process: process, _profile: profile };
         if let Some((width, height)) = options.phone {
             let phone = json!({ "width": width, "height": height, "deviceScaleFactor": 2, "mobile": true });
             browser.cdp("Emulation.setDeviceMetricsOverride", phone).await;
@@ -148,7 +154,7 @@ impl Browser {
         };
         let complaints: Vec<_> = log.iter().filter(|entry| !is_expected(&entry.message)).collect();
         assert!(complaints.is_empty(), "the console says: {complaints:#?}");
-        self.driver.quit().await.expect("the browser ends");
+        self.driver.clone().quit().await.expect("the browser ends");
     }
 
     // ---- what a person does

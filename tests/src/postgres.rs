@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use authly_native::postgres::{self, PostgresOptions, Store};
+use authly_native::postgres::{self, PostgresOptions, SqlxExecutor, Store};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool, postgres::PgConnectOptions};
 
 /// The variable with the address of the server's administrator.
@@ -25,6 +25,7 @@ pub struct TestDatabase {
     admin_url: String,
     store: Arc<Store>,
     direct: Arc<Store>,
+    pool: PgPool,
 }
 
 impl TestDatabase {
@@ -34,7 +35,7 @@ impl TestDatabase {
     /// Without [`ADMIN_URL`], and where anything fails.
     pub async fn new() -> Self {
         let database = Self::empty().await;
-        postgres::migrate(database.pool()).await.expect("the migrations apply to an empty database");
+        postgres::migrate(database.executor()).await.expect("the migrations apply to an empty database");
         database
     }
 
@@ -53,7 +54,8 @@ impl TestDatabase {
         administer(&admin_url, &format!("CREATE DATABASE {name}")).await;
         let direct = store(&url_of(&admin_url, &name), &PostgresOptions::default());
         let store = store(&pooled_url_of(&admin_url, &name), &PostgresOptions::default());
-        Self { name, admin_url, store, direct }
+        let pool = PgPool::connect_lazy(&url_of(&admin_url, &name)).expect("the address of a database");
+        Self { name, admin_url, store, direct, pool }
     }
 
     /// Its address, for a store.
@@ -66,9 +68,14 @@ impl TestDatabase {
         &self.store
     }
 
+    /// Past any PgBouncer, for migrations.
+    pub fn executor(&self) -> &SqlxExecutor {
+        self.direct.executor()
+    }
+
     /// Connections of the test's own.
     pub fn pool(&self) -> &PgPool {
-        self.direct.executor().pool()
+        &self.pool
     }
 }
 

@@ -222,10 +222,24 @@ impl TestServer {
 
     /// The process's resident memory, in KiB.
     pub fn resident_kib(&self) -> u64 {
+        self.memory_kib("VmRSS:")
+    }
+
+    /// The most that it ever was.
+    pub fn peak_resident_kib(&self) -> u64 {
+        self.memory_kib("VmHWM:")
+    }
+
+    fn memory_kib(&self, which: &str) -> u64 {
         let pid = self.process().as_ref().expect("it runs").pid();
         let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).expect("procfs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+        let line = status.lines().find_map(|line| line.strip_prefix(which)).expect("a process has memory");
         line.trim().trim_end_matches("kB").trim().parse().expect("a number")
+    }
+
+    /// The processor time that the process has used so far.
+    pub fn cpu_time(&self) -> Duration {
+        cpu_time(self.process().as_ref().expect("it runs").child.id()).expect("procfs")
     }
 
     /// Whether the process has ended by itself.
@@ -312,6 +326,14 @@ impl Drop for TestServer {
             eprintln!("--- log of the server at {} ---\n{}--- end ---", self.base(), self.log());
         }
     }
+}
+
+/// The processor time that a process has used, in user and in kernel mode; `None` where there is no such process.
+pub fn cpu_time(pid: u32) -> Option<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Fields 14 and 15, counted behind the name in parentheses, in hundredths of a second (proc(5)).
+    let ticks = stat.rsplit_once(") ")?.1.split(' ').skip(11).take(2).map(str::parse::<u64>);
+    ticks.sum::<Result<u64, _>>().ok().map(|ticks| Duration::from_millis(ticks * 10))
 }
 
 /// The text of a growing file from `offset` on.

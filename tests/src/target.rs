@@ -74,7 +74,8 @@ impl Deref for Running {
     }
 }
 
-/// Runs the server somewhere. Every host passes the same scenarios.
+/// Runs the server somewhere, with the tests' own `JWT_SECRET_KEY` and `JWT_REFRESH_SECRET_KEY`
+/// ([`crate::server::JWT_SECRET_KEY`]) and a `CACHE_TTL` of five seconds at most. Every host passes the same scenarios.
 pub trait Host {
     /// A server with default settings, which scenarios may share.
     fn shared() -> impl Future<Output = Running>;

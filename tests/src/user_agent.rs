@@ -94,7 +94,7 @@ impl<'a> UserAgent<'a> {
         let reply = request.reply().await;
         for value in reply.header_values("set-cookie") {
             let cookie = Cookie::parse(value.to_owned()).expect("a well-formed cookie");
-            if cookie.max_age().is_some_and(|age| age.is_zero()) {
+            if cookie.max_age().is_some_and(cookie::time::Duration::is_zero) {
                 self.cookies.remove(cookie.name());
             } else {
                 self.cookies.insert(cookie.name().to_owned(), cookie.value().to_owned());

@@ -1,5 +1,7 @@
 //! A person with a real browser: what they see and press, and what reaches the client.
 
+use std::{collections::BTreeMap, fs, path::Path};
+
 use authly_core::model::{RedirectUri, Scopes};
 use authly_tests::{
     browser::{Arrival, Browser, Options, RedirectEndpoint},
@@ -8,6 +10,7 @@ use authly_tests::{
     server::TestServer,
     target::{App, Ask, Code, Person, Target, unique},
 };
+use base64ct::{Base64, Encoding as _};
 use serde_json::json;
 use thirtyfour::{Key, SameSite};
 
@@ -65,7 +68,7 @@ impl Scene {
         self.browser.expect_title("Client").await;
     }
 
-    fn check_arrival(&self, arrival: &Arrival, ask: &Ask) -> std::collections::BTreeMap<String, String> {
+    fn check_arrival(&self, arrival: &Arrival, ask: &Ask) -> BTreeMap<String, String> {
         let value = |name: &str| {
             let parameter = ask.parameters.iter().find(|(known, _)| known == name);
             parameter.unwrap_or_else(|| panic!("no {name} in {ask:?}")).1.clone()
@@ -405,4 +408,47 @@ async fn assert_fits(browser: &Browser, title: &str) {
                 || it.matches('button, a.button, a.row-link, input:not([type=hidden])') && box.height < 43.5;
         }).map(it => it.outerHTML.slice(0, 120))";
     assert_eq!(browser.evaluate(script).await, json!([]), "{title:?}");
+}
+
+/// The picture in the README: the login in light colours, the consent in dark ones.
+#[tokio::test]
+#[ignore = "it writes .github/screenshot.png: run it after a change of the pages, and look at the picture"]
+async fn screenshot() {
+    let password = "correct horse battery staple";
+    let admin = [("ADMIN_EMAIL", "alice@example.com"), ("ADMIN_PASSWORD", password)];
+    let server = TestServer::sqlite(&admin).await;
+    let target = target(&server).await;
+    let app = target
+        .public_with(|client| {
+            client.name = "Acme Notes".to_owned();
+            client.client_uri = Some("https://notes.example/".to_owned());
+            client.redirect_uris = vec![redirect_uri("https://notes.example/callback")];
+        })
+        .await;
+    let mut pictures = Vec::new();
+    for dark in [false, true] {
+        let browser = Browser::start(Options { phone: Some((460, 700)), dark, ..Options::default() }).await;
+        browser.open(&target.url(&app.ask().with("scope", "profile read").path())).await;
+        if dark {
+            browser.log_in("alice@example.com", password).await;
+            browser.expect_title("Allow Acme Notes?").await;
+        } else {
+            browser.fill("#username", "alice@example.com").await;
+        }
+        pictures.push(Base64::encode_string(&browser.screenshot().await));
+        browser.close(&[]).await;
+    }
+    let frame = Browser::start(Options { phone: Some((920, 700)), ..Options::default() }).await;
+    frame.open("data:text/html,<!doctype html><title>Authly</title><body style='margin:0;display:flex'>").await;
+    for picture in pictures {
+        let script = format!(
+            "const it = new Image(460, 700); it.src = 'data:image/png;base64,{picture}';
+             document.body.append(it); return it.decode();"
+        );
+        frame.evaluate(&script).await;
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.github/screenshot.png");
+    fs::create_dir_all(path.parent().expect("a file is in a directory")).expect("the directory can be made");
+    fs::write(path, frame.screenshot().await).expect("the file can be written");
+    frame.close(&[]).await;
 }

@@ -61,7 +61,7 @@ async fn upgraded() -> TestDatabase {
     let database = TestDatabase::empty().await;
     run(&database, SEED).await;
     run(&database, ROWS).await;
-    postgres::migrate(database.pool()).await.expect("the migrations apply to the first release's database");
+    postgres::migrate(database.executor()).await.expect("the migrations apply to the first release's database");
     database
 }
 
@@ -118,8 +118,8 @@ async fn no_index_is_doubled() {
 async fn migrating_again_changes_nothing() {
     let database = upgraded().await;
     let before = schema(&database).await;
-    postgres::migrate(database.pool()).await.expect("nothing is left to do");
-    assert_eq!(postgres::pending_migrations(database.pool()).await.expect("asks"), []);
+    postgres::migrate(database.executor()).await.expect("nothing is left to do");
+    assert_eq!(postgres::pending_migrations(database.executor()).await.expect("asks"), []);
     assert_eq!(schema(&database).await, before);
     assert_eq!(database.store().counts(now()).await.expect("counts").users, 3);
 }
@@ -129,8 +129,8 @@ async fn migrating_again_changes_nothing() {
 async fn instances_may_migrate_at_the_same_time() {
     let database = TestDatabase::empty().await;
     run(&database, SEED).await;
-    let pool = database.pool();
-    let (a, b, c) = tokio::join!(postgres::migrate(pool), postgres::migrate(pool), postgres::migrate(pool));
+    let executor = database.executor();
+    let (a, b, c) = tokio::join!(postgres::migrate(executor), postgres::migrate(executor), postgres::migrate(executor));
     for outcome in [a, b, c] {
         outcome.expect("migrates, or waits for another to do it");
     }

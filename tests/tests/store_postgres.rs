@@ -395,12 +395,12 @@ async fn nothing_is_left_behind() {
 async fn a_database_that_is_not_migrated_is_told_from_one_that_is_away() {
     let database = TestDatabase::empty().await;
     let not_migrated = |outcome| matches!(outcome, Err(StoreError::Unexpected(reason)) if reason.contains("migrate"));
-    assert_eq!(postgres::pending_migrations(database.pool()).await.expect("asks").len(), MIGRATOR.iter().count());
+    assert_eq!(postgres::pending_migrations(database.executor()).await.expect("asks").len(), MIGRATOR.iter().count());
     assert!(not_migrated(database.store().ready().await));
     MIGRATOR.run_to(1, database.pool()).await.expect("migrates");
     assert!(not_migrated(database.store().ready().await));
-    postgres::migrate(database.pool()).await.expect("migrates");
-    assert_eq!(postgres::pending_migrations(database.pool()).await.expect("asks"), []);
+    postgres::migrate(database.executor()).await.expect("migrates");
+    assert_eq!(postgres::pending_migrations(database.executor()).await.expect("asks"), []);
     database.store().ready().await.expect("ready");
 }
 

@@ -42,7 +42,7 @@ impl Database {
     pub async fn migrate(&self) -> Result<(), MigrateError> {
         match self {
             Self::Sqlite(store) => store.migrate().await,
-            Self::Postgres(store) => postgres::migrate(store.executor().pool()).await,
+            Self::Postgres(store) => postgres::migrate(store.executor()).await,
         }
     }
 }

@@ -10,11 +10,11 @@ use authly_core::store::{
     StoreError,
     postgres::{Executor, PostgresStore, Row, Statement, Value},
 };
+use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult};
 use sqlx::{
-    Column as _, ConnectOptions as _, Connection as _, PgPool, Postgres, Row as _, TypeInfo as _, ValueRef as _,
+    Column as _, ConnectOptions as _, Connection as _, PgConnection, Postgres, Row as _, TypeInfo as _, ValueRef as _,
     migrate::{Migrate as _, MigrateError, Migrator},
-    pool::PoolConnection,
-    postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
+    postgres::{PgArguments, PgConnectOptions, PgRow},
     query::Query,
 };
 use url::Url;
@@ -61,13 +61,38 @@ pub struct InvalidAddress(String);
 /// A connection that was idle for longer is asked whether it still works before it is used again.
 const TRUSTED_IDLE_TIME: Duration = Duration::from_secs(1);
 
+/// A connection that is older is replaced, so that a change of address or role is noticed, and memory that the server
+/// keeps for it is returned.
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
+
+/// Makes connections, and looks after those that come back. Not sqlx's own pool: that one sends a ping after every use,
+/// one more round trip for each statement.
+#[derive(Debug)]
+struct Connections(PgConnectOptions);
+
+impl managed::Manager for Connections {
+    type Type = PgConnection;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> Result<PgConnection, sqlx::Error> {
+        self.0.connect().await
+    }
+
+    async fn recycle(&self, connection: &mut PgConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        if metrics.age() > LIFETIME {
+            return Err(RecycleError::message("it is old"));
+        }
+        if metrics.last_used() > TRUSTED_IDLE_TIME {
+            connection.ping().await?;
+        }
+        Ok(())
+    }
+}
+
 /// Makes a store that connects when it is first used, so that a server starts although its database is down.
 ///
 /// # Errors
 /// Where the address is malformed. The error does not repeat it, for it holds a password.
-///
-/// # Panics
-/// Outside of a tokio runtime.
 pub fn connect(database_url: &str, options: &PostgresOptions) -> Result<Store, InvalidAddress> {
     let url = Url::parse(database_url).map_err(|error| InvalidAddress(error.to_string()))?;
     if !matches!(url.scheme(), "postgres" | "postgresql") {
@@ -79,21 +104,12 @@ pub fn connect(database_url: &str, options: &PostgresOptions) -> Result<Store, I
         // No float is ever read, and PgBouncer does not know this parameter.
         .extra_float_digits(None)
         .disable_statement_logging();
-    let pool = PgPoolOptions::new()
-        .max_connections(options.max_connections)
-        .acquire_timeout(options.acquire_timeout)
-        .test_before_acquire(false)
-        .before_acquire(|connection, metadata| {
-            Box::pin(async move {
-                if metadata.idle_for > TRUSTED_IDLE_TIME {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_lazy_with(connect_options);
+    let connections = Connections(connect_options);
+    let pool = managed::Pool::builder(connections).max_size(options.max_connections as usize).build();
+    let pool = pool.map_err(|error| InvalidAddress(error.to_string()))?;
     Ok(PostgresStore::new(SqlxExecutor {
         pool,
+        acquire_timeout: options.acquire_timeout,
         query_timeout: options.query_timeout,
         prepared_statements: options.prepared_statements && !cache_is_off,
         statements: AtomicU64::new(0),
@@ -106,18 +122,18 @@ pub fn connect(database_url: &str, options: &PostgresOptions) -> Result<Store, I
 /// # Errors
 /// Where the database cannot be reached, a migration fails (it leaves nothing behind), or the database was migrated by
 /// a newer release or with files that were changed since.
-pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
-    MIGRATOR.run(pool).await
+pub async fn migrate(executor: &SqlxExecutor) -> Result<(), MigrateError> {
+    MIGRATOR.run(&mut executor.connect().await?).await
 }
 
 /// The migrations that [`migrate`] would apply, by number and name. Changes nothing.
 ///
 /// # Errors
 /// Where the database cannot be reached.
-pub async fn pending_migrations(pool: &PgPool) -> Result<Vec<(i64, String)>, MigrateError> {
-    let mut connection = pool.acquire().await?;
+pub async fn pending_migrations(executor: &SqlxExecutor) -> Result<Vec<(i64, String)>, MigrateError> {
+    let mut connection = executor.connect().await?;
     let is_migrated: bool =
-        sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&mut *connection).await?;
+        sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&mut connection).await?;
     let applied =
         if is_migrated { connection.list_applied_migrations(&MIGRATOR.table_name).await? } else { Vec::new() };
     Ok(MIGRATOR
@@ -130,16 +146,17 @@ pub async fn pending_migrations(pool: &PgPool) -> Result<Vec<(i64, String)>, Mig
 /// Runs the store's statements on a pool of connections.
 #[derive(Debug)]
 pub struct SqlxExecutor {
-    pool: PgPool,
+    pool: managed::Pool<Connections>,
+    acquire_timeout: Duration,
     query_timeout: Duration,
     prepared_statements: bool,
     statements: AtomicU64,
 }
 
 impl SqlxExecutor {
-    /// The pool, for migrations and metrics.
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
+    /// A connection past the pool.
+    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        self.pool.manager().0.connect().await
     }
 
     /// How many statements were run since the start.
@@ -148,14 +165,16 @@ impl SqlxExecutor {
     }
 
     async fn run(&self, statement: &'static Statement, parameters: Vec<Value>) -> Result<Vec<PgRow>, Failure> {
-        let mut checkout = Checkout(Some(self.pool.acquire().await.map_err(Failure::Connection)?));
+        let object = tokio::time::timeout(self.acquire_timeout, self.pool.get()).await;
+        let object = object.map_err(|_| Failure::NoConnection)?.map_err(Failure::Connection)?;
+        let mut checkout = Checkout(Some(object));
         let connection = checkout.connection();
         let query = parameters
             .into_iter()
             .try_fold(sqlx::query(statement.sql), bind)
             .map_err(|error| Failure::Statement(sqlx::Error::Encode(error.into())))?;
         let rows = if self.prepared_statements {
-            query.fetch_all(&mut **connection).await
+            query.fetch_all(connection).await
         } else {
             let mut transaction = connection.begin().await.map_err(Failure::Statement)?;
             let rows = query.persistent(false).fetch_all(&mut *transaction).await.map_err(Failure::Statement)?;
@@ -186,10 +205,10 @@ impl Executor for SqlxExecutor {
 
 /// A connection in use. One whose statement was not seen to end (it failed, took too long, or its request is gone) is
 /// closed: given back, it would keep its place in the pool for as long as a hung server is silent.
-struct Checkout(Option<PoolConnection<Postgres>>);
+struct Checkout(Option<Object<Connections>>);
 
 impl Checkout {
-    fn connection(&mut self) -> &mut PoolConnection<Postgres> {
+    fn connection(&mut self) -> &mut PgConnection {
         self.0.as_mut().expect("it is there until it is given back")
     }
 
@@ -200,16 +219,18 @@ impl Checkout {
 
 impl Drop for Checkout {
     fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
-            drop(connection.detach());
+        if let Some(object) = self.0.take() {
+            drop(Object::take(object));
         }
     }
 }
 
 /// Why a statement has no result.
 enum Failure {
-    /// There was no connection to run it on.
-    Connection(sqlx::Error),
+    /// No connection could be made to run it on.
+    Connection(PoolError<sqlx::Error>),
+    /// There was none in time: the server does not answer, or all are in use.
+    NoConnection,
     /// It took too long.
     Timeout,
     /// The database or the driver gave up on it.
@@ -221,6 +242,7 @@ impl Failure {
         let name = statement.name;
         match self {
             Self::Connection(error) => StoreError::Unavailable(format!("{name}: no connection: {error}")),
+            Self::NoConnection => StoreError::Unavailable(format!("{name}: no connection in time")),
             Self::Timeout => StoreError::Unavailable(format!("{name}: no answer in time")),
             Self::Statement(error) if may_pass(&error) => StoreError::Unavailable(format!("{name}: {error}")),
             Self::Statement(error) if is_not_migrated(&error) => {
@@ -239,8 +261,6 @@ fn may_pass(error: &sqlx::Error) -> bool {
             sqlx::Error::Io(_)
                 | sqlx::Error::Tls(_)
                 | sqlx::Error::Protocol(_)
-                | sqlx::Error::PoolTimedOut
-                | sqlx::Error::PoolClosed
                 | sqlx::Error::WorkerCrashed
                 | sqlx::Error::BeginFailed
         );

@@ -1,8 +1,9 @@
-//! Throughput of a real `authly` process over Postgres: operations per second, latency, memory. Run it by
+//! Throughput of a real `authly` process over Postgres: operations per second, latency, processor time, memory. Run it by
 //! `tests/bench.sh`, which puts server and database on one core and this on another. Figures are for comparing runs on
 //! one machine, not machines.
 
 use std::{
+    fs,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -23,7 +24,7 @@ use authly_native::{host::OsEntropy, postgres::Store};
 use authly_tests::{
     http::{Reply, RequestExt as _},
     postgres::TestDatabase,
-    server::{Database, TestServer},
+    server::{Database, TestServer, cpu_time},
 };
 use chrono::{TimeDelta, Utc};
 use reqwest::{Client, RequestBuilder, redirect::Policy};
@@ -132,10 +133,18 @@ async fn codes(store: &Arc<Store>, user: Uuid, client: Uuid, verifier: &CodeVeri
     codes
 }
 
+/// The processor time of every Postgres on this machine.
+fn database_cpu_time() -> Duration {
+    let processes = fs::read_dir("/proc").expect("procfs").flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_postgres = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|it| it == "postgres\n");
+    pids.filter(is_postgres).filter_map(cpu_time).sum()
+}
+
 impl Bench {
     async fn run(&self, codes: Vec<String>) {
-        println!("| operation | per second | median | 99 % |");
-        println!("|---|---|---|---|");
+        println!("| operation | per second | median | 99 % | processor: server | processor: database |");
+        println!("|---|---|---|---|---|---|");
         let url = |path: &str| format!("{}{path}", self.server.base());
         let metadata = url("/.well-known/oauth-authorization-server");
         self.measure("discovery", |_| self.client.get(&metadata)).await;
@@ -164,6 +173,7 @@ impl Bench {
 
     /// Has every connection do one thing after another until time or work is over.
     async fn drive(&self, name: &str, step: impl AsyncFn(usize) -> Option<Reply>) {
+        let before = (self.server.cpu_time(), database_cpu_time());
         let started = Instant::now();
         let step = &step;
         let latencies = Mutex::new(Vec::new());
@@ -185,7 +195,15 @@ impl Bench {
         latencies.sort_unstable();
         let at = |percent: usize| latencies.get(latencies.len() * percent / 100).copied().unwrap_or_default();
         let rate = latencies.len() as f64 / elapsed.as_secs_f64();
-        println!("| {name} | {rate:.0} | {:.2?} | {:.2?} |", at(50), at(99));
+        let each = |time: Duration| time / u32::try_from(latencies.len().max(1)).unwrap_or(u32::MAX);
+        let (server, database) = (self.server.cpu_time() - before.0, database_cpu_time() - before.1);
+        println!(
+            "| {name} | {rate:.0} | {:.2?} | {:.2?} | {:.1?} | {:.1?} |",
+            at(50),
+            at(99),
+            each(server),
+            each(database)
+        );
     }
 
     async fn exchange(&self, codes: Vec<String>) -> Vec<Mutex<String>> {

@@ -425,7 +425,7 @@ pub async fn without_a_cache_a_deactivated_client_is_refused_at_once<H: Host>() 
     target.get(&format!("/authorize?{}", encode([("client_id", &app.client_id)]))).reply().await.expect(400);
 }
 
-/// `HEALTH_CHECK_ENABLED` is on for the tests' own sake; this one asks what a program finds at the root.
+/// A person who opens the issuer's own address finds out what it is.
 pub async fn the_front_page_names_the_issuer<H: Host>() {
     let target = H::start(&[("ISSUER_URL", "{base}/id")]).await;
     let page = target.get("/").header("accept", "text/html").reply().await.expect(200);

@@ -25,7 +25,7 @@ pub async fn the_session_cookie_is_http_only_and_same_site(target: &Target) {
     assert_eq!(session.same_site(), Some(SameSite::Lax));
     assert_eq!(session.path(), Some("/"));
     assert_eq!(session.domain(), None);
-    assert_eq!(session.max_age().map(|age| age.whole_hours()), Some(24));
+    assert_eq!(session.max_age().map(cookie::time::Duration::whole_hours), Some(24));
     let page = target.get("/login").reply().await;
     let browser_cookie = Cookie::parse(page.header("set-cookie").expect("a cookie").to_owned()).expect("a cookie");
     assert_eq!((browser_cookie.http_only(), browser_cookie.same_site()), (Some(true), Some(SameSite::Lax)));
