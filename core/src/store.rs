@@ -259,7 +259,8 @@ pub enum TokenState {
         /// When it ends unless it is used.
         expires_at: Timestamp,
     },
-    /// An access token that was not revoked, whose client is active and, if it has a grant, whose grant and user are.
+    /// An access token that has neither ended nor been revoked, whose client is active and, if it has a grant, whose
+    /// grant and user are.
     ActiveAccess {
         /// Who granted it.
         user: Option<User>,

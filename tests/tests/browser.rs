@@ -358,11 +358,13 @@ async fn a_request_that_cannot_be_answered_ends_on_a_page_of_ours() {
     scene.browser.close(&[400, 401]).await;
 }
 
-/// All pages on a small phone, with names that are longer than the screen is wide.
-#[tokio::test]
-async fn a_small_phone_is_wide_enough() {
-    let scene = Scene::new(Options { phone: Some((360, 740)), ..Options::default() }).await;
+/// Shows every page, with names that are longer than a small phone is wide, and looks at each.
+async fn tour(scene: Scene, look: impl AsyncFn(&Browser)) {
     let browser = &scene.browser;
+    let see = async |title: &str| {
+        browser.expect_title(title).await;
+        look(browser).await;
+    };
     let scope = scene.target.scope().await;
     let name = format!("The{}App {}", "Incomprehensible".repeat(6), unique());
     let app = scene
@@ -377,37 +379,68 @@ async fn a_small_phone_is_wide_enough() {
     let ask = scene.ask(&app, "127.0.0.1").with("scope", &format!("read write profile {scope}"));
 
     browser.open(&scene.target.url("/")).await;
-    assert_fits(browser, "Running").await;
+    see("Running").await;
     scene.open(&ask.clone().with("client_id", &"x".repeat(200))).await;
-    assert_fits(browser, "Error: This request").await;
+    see("Error: This request").await;
     scene.open(&ask).await;
-    assert_fits(browser, "Log in").await;
+    see("Log in").await;
     browser.log_in(&format!("{}@example.com", "somebody".repeat(12)), "not the password").await;
-    assert_fits(browser, "Error: Log in").await;
+    see("Error: Log in").await;
     scene.log_in().await;
-    assert_fits(browser, "Allow ").await;
+    see("Allow The").await;
+    browser.open(&scene.target.url("/")).await;
+    see("Running").await;
     browser.open(&scene.target.url("/demo")).await;
-    assert_fits(browser, "Allow Authly demo?").await;
     browser.allow().await;
-    assert_fits(browser, "It works").await;
+    see("It works").await;
     browser.open(&scene.target.url("/logout")).await;
-    assert_fits(browser, "Log out").await;
+    see("Log out").await;
     browser.click("main form button").await;
-    assert_fits(browser, "You are logged out").await;
+    see("You are logged out").await;
     scene.browser.close(&[400, 401, 403]).await;
 }
 
+#[tokio::test]
+async fn a_small_phone_is_wide_enough() {
+    let scene = Scene::new(Options { phone: Some((360, 740)), ..Options::default() }).await;
+    tour(scene, assert_fits).await;
+}
+
 /// Nothing is cut off or has to be scrolled sideways, and what is pressed is as large as a finger (WCAG 2.5.5).
-async fn assert_fits(browser: &Browser, title: &str) {
-    browser.expect_title(title).await;
+async fn assert_fits(browser: &Browser) {
     let width = browser.evaluate("return document.documentElement.scrollWidth").await;
-    assert!(width.as_u64().expect("a number") <= 360, "{title:?} is {width} pixels wide");
+    assert!(width.as_u64().expect("a number") <= 360, "{width} pixels wide: {}", browser.page().await);
     let script = "return [...document.querySelectorAll('main *')].filter(it => {
             const box = it.getBoundingClientRect();
             return box.right > 360.5 || box.left < -0.5
                 || it.matches('button, a.button, a.row-link, input:not([type=hidden])') && box.height < 43.5;
         }).map(it => it.outerHTML.slice(0, 120))";
-    assert_eq!(browser.evaluate(script).await, json!([]), "{title:?}");
+    assert_eq!(browser.evaluate(script).await, json!([]), "{}", browser.page().await);
+}
+
+#[tokio::test]
+async fn every_page_is_accessible_in_light_colours() {
+    tour(Scene::new(Options::default()).await, assert_accessible).await;
+}
+
+#[tokio::test]
+async fn every_page_is_accessible_in_dark_colours() {
+    tour(Scene::new(Options { dark: true, ..Options::default() }).await, assert_accessible).await;
+}
+
+/// What a program can tell of WCAG 2.2, levels A and AA: names, roles, contrast, structure.
+async fn assert_accessible(browser: &Browser) {
+    let axe = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/node_modules/axe-core/axe.min.js");
+    let axe = fs::read_to_string(axe).expect("the npm packages are there: tests/run.sh installs them");
+    let script = "
+        const only = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+        return axe.run({ runOnly: only, preload: false }).then(found => ({
+            complaints: found.violations.map(it => [it.id, it.help, it.nodes.map(node => node.html)]),
+            passes: found.passes.length,
+        }))";
+    let found = browser.evaluate(&format!("{axe};{script}")).await;
+    assert_eq!(found["complaints"], json!([]), "{}", browser.page().await);
+    assert!(found["passes"].as_u64() > Some(10), "it looked at something: {found}");
 }
 
 /// The picture in the README: the login in light colours, the consent in dark ones.
@@ -427,7 +460,7 @@ async fn screenshot() {
         .await;
     let mut pictures = Vec::new();
     for dark in [false, true] {
-        let browser = Browser::start(Options { phone: Some((460, 700)), dark, ..Options::default() }).await;
+        let browser = Browser::start(Options { phone: Some((460, 720)), dark, ..Options::default() }).await;
         browser.open(&target.url(&app.ask().with("scope", "profile read").path())).await;
         if dark {
             browser.log_in("alice@example.com", password).await;
@@ -438,11 +471,16 @@ async fn screenshot() {
         pictures.push(Base64::encode_string(&browser.screenshot().await));
         browser.close(&[]).await;
     }
-    let frame = Browser::start(Options { phone: Some((920, 700)), ..Options::default() }).await;
-    frame.open("data:text/html,<!doctype html><title>Authly</title><body style='margin:0;display:flex'>").await;
+    let frame = Browser::start(Options { phone: Some((920, 720)), ..Options::default() }).await;
+    frame
+        .open(
+            "data:text/html,<!doctype html><meta name=viewport content='width=device-width'>\
+         <title>Authly</title><body style='margin:0;display:flex'>",
+        )
+        .await;
     for picture in pictures {
         let script = format!(
-            "const it = new Image(460, 700); it.src = 'data:image/png;base64,{picture}';
+            "const it = new Image(460, 720); it.src = 'data:image/png;base64,{picture}';
              document.body.append(it); return it.decode();"
         );
         frame.evaluate(&script).await;

@@ -231,6 +231,7 @@ const WARM: [(&str, u64); 9] = [
 ];
 
 fn expect_at_most(costs: &BTreeMap<&'static str, u64>, limits: &[(&str, u64)], what: &str) {
+    eprintln!("{what}: {costs:?}");
     for (operation, limit) in limits {
         let cost = costs.get(operation).unwrap_or_else(|| panic!("{operation} was not measured"));
         assert!(

@@ -69,7 +69,7 @@ mod sqlite {
         DateTime::from_timestamp(1_750_000_000, 0).expect("in range")
     }
 
-    fn secret(text: impl ToString) -> Digest {
+    fn secret(text: &(impl ToString + ?Sized)) -> Digest {
         Digest::of(text.to_string().as_bytes())
     }
 
@@ -105,7 +105,7 @@ mod sqlite {
             authenticated_at: now(),
             created_at: now(),
             expires_at: now() + TimeDelta::days(7),
-            code: secret(number),
+            code: secret(&number),
             code_expires_at: now() + TimeDelta::minutes(10),
             redirect_uri: RedirectUri::parse("https://app.example/cb").expect("valid"),
             code_challenge: None,
@@ -123,7 +123,7 @@ mod sqlite {
             now: now(),
             refresh_token: Some(NewRefreshToken {
                 id: grant.id,
-                digest: secret(0),
+                digest: secret(&0),
                 idle_expires_at: now() + TimeDelta::days(1),
             }),
         }
@@ -134,8 +134,8 @@ mod sqlite {
             resources: vec![],
             id: grant.id,
             generation,
-            digest: secret(generation),
-            successor: secret(generation + 1),
+            digest: secret(&generation),
+            successor: secret(&(generation + 1)),
             client_id: grant.client_id,
             now: now(),
             retry_since: now() - TimeDelta::seconds(30),
@@ -266,7 +266,7 @@ mod sqlite {
         since("redeem_code", 3);
         store.rotate_refresh_token(&rotation(&grant, 0)).await.expect("the store works");
         since("rotate_refresh_token", 2);
-        let token = TokenReference::Refresh { id: grant.id, generation: 1, digest: secret(1) };
+        let token = TokenReference::Refresh { id: grant.id, generation: 1, digest: secret(&1) };
         store.introspect(Some(&app), Some(&token), now()).await.expect("the store works");
         since("introspect", 1);
         store.revoke_token(&token, grant.client_id, now()).await.expect("the store works");
@@ -359,7 +359,7 @@ mod sqlite {
         assert_eq!(store.session(&session.digest, now()).await.expect("the store works"), None);
         assert!(!store.user_by_login("ada").await.expect("the store works").expect("it is there").is_active);
         let app = ClientId::parse("app").expect("valid");
-        let refresh_token = TokenReference::Refresh { id: used.id, generation: 0, digest: secret(0) };
+        let refresh_token = TokenReference::Refresh { id: used.id, generation: 0, digest: secret(&0) };
         let access_token = TokenReference::Access {
             jti: "jti".to_owned(),
             client_id: app.clone(),
@@ -382,7 +382,7 @@ mod sqlite {
         let mut connection = connect(&directory).await;
         sqlx::query("UPDATE clients SET is_active = 0").execute(&mut connection).await.expect("it works");
         let app = ClientId::parse("app").expect("valid");
-        let refresh_token = TokenReference::Refresh { id: used.id, generation: 0, digest: secret(0) };
+        let refresh_token = TokenReference::Refresh { id: used.id, generation: 0, digest: secret(&0) };
         let access_token = TokenReference::Access {
             jti: "jti".to_owned(),
             client_id: app.clone(),
