@@ -130,6 +130,9 @@ pub enum Fault {
     /// Too much work of one kind is under way.
     #[error(transparent)]
     Busy(#[from] HashingBusy),
+    /// It took longer than a request may.
+    #[error("the request took too long")]
+    Timeout,
     /// Something that cannot be.
     #[error("{0}")]
     Internal(&'static str),
@@ -138,7 +141,7 @@ pub enum Fault {
 impl Fault {
     /// Whether the caller should try again.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Store(StoreError::Unavailable(_)) | Self::Busy(_))
+        matches!(self, Self::Store(StoreError::Unavailable(_)) | Self::Busy(_) | Self::Timeout)
     }
 }
 

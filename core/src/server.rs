@@ -131,6 +131,15 @@ impl<S: Store, H: Host> Server<S, H> {
         self.finish(reply, &exchange, endpoint)
     }
 
+    /// Answers a request that a target cannot hand over: its body is too large, say, or it took too long.
+    pub fn refuse(&self, error: impl Into<Error>) -> Response<Bytes> {
+        let now = self.host.now();
+        let request = Request::new(Bytes::new());
+        let request_id = self.request_id(&request, now);
+        let reply = response::error(&error.into(), Audience::Program, &self.config, &request_id);
+        self.finish(reply, &Exchange { request: &request, now, request_id: &request_id }, None)
+    }
+
     fn request_id(&self, request: &Request<Bytes>, now: Timestamp) -> String {
         let legal = |id: &&str| {
             (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
@@ -437,12 +446,6 @@ fn check_size(request: &Request<Bytes>) -> Result<(), ProtocolError> {
 fn audience_of_unknown(request: &Request<Bytes>) -> Audience {
     let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.contains("text/html")) { Audience::Person } else { Audience::Program }
-}
-
-/// A response for what the core never sees: a target refused the request by itself.
-pub fn refuse(error: ProtocolError, config: &Config) -> Response<Bytes> {
-    response::error(&Error::Protocol(error), Audience::Program, config, "")
-        .with_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
 }
 
 pub(crate) use request::cookie;

@@ -28,6 +28,11 @@ function parseForm(html) {
   return { action: attribute(forms[0], 'action'), fields }
 }
 
+/** The second way is for Node.js 18. No cookie of the server's has a comma in it. */
+function setCookies(headers) {
+  return headers.getSetCookie?.() ?? headers.get('set-cookie')?.split(', ') ?? []
+}
+
 export class Browser {
   #origin
   #cookies = new Map()
@@ -39,7 +44,7 @@ export class Browser {
   async #request(url, init = {}) {
     const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; ')
     const response = await fetch(url, { ...init, redirect: 'manual', headers: cookie ? { cookie } : {} })
-    for (const line of response.headers.getSetCookie()) {
+    for (const line of setCookies(response.headers)) {
       const [pair, ...attributes] = line.split(';').map((part) => part.trim())
       const [name, ...value] = pair.split('=')
       if (attributes.some((attribute) => /^max-age=0$/i.test(attribute))) this.#cookies.delete(name)

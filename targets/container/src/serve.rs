@@ -9,14 +9,14 @@ use std::{
 use anyhow::Context as _;
 use authly_core::{
     ClientAddress, MAX_BODY, Server,
-    error::ProtocolError,
-    server::{REQUEST_ID, refuse},
+    error::{Fault, ProtocolError},
+    server::REQUEST_ID,
     store::Store,
 };
 use authly_native::{NativeConfig, NativeHost, proxy::TrustedProxies};
 use axum::{Extension, Router, body::Body, extract::State};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -114,10 +114,7 @@ async fn answer<S: Store>(
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let handled = timeout(container.timeout, container.handle(request, client_address)).await;
-    let response = handled.unwrap_or_else(|_| {
-        let error = ProtocolError::invalid_request("the request took too long");
-        refuse(error.with_status(StatusCode::SERVICE_UNAVAILABLE), container.server.config())
-    });
+    let response = handled.unwrap_or_else(|_| container.server.refuse(Fault::Timeout));
     tracing::info!(
         target: "authly::access",
         method = method.as_str(),
@@ -142,8 +139,11 @@ impl<S: Store> Container<S> {
                 } else {
                     (StatusCode::BAD_REQUEST, "the body could not be read".to_owned())
                 };
-                let error = ProtocolError::invalid_request(description).with_status(status);
-                return refuse(error, self.server.config());
+                let mut response = self.server.refuse(ProtocolError::invalid_request(description).with_status(status));
+                // The rest of the body is still to come: the connection is of no use any more. (HTTP/2 has no such
+                // header, and hyper leaves it out.)
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                return response;
             }
         };
         parts.extensions.insert(ClientAddress(client_address));
