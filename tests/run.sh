@@ -84,18 +84,20 @@ missing_packages() {
 # Postgres' package would start a server of its own: only the programs are wanted.
 no_main_cluster=/etc/postgresql-common/createcluster.d/authly-tests.conf
 
+apt_get() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@"; }
+
 apt_install() {
-  local status=0
+  local log=target/apt.log status=0
+  mkdir -p target
   if [[ " $* " == *' postgresql '* ]]; then
     as_root mkdir -p "${no_main_cluster%/*}"
     echo 'create_main_cluster = false' | as_root tee "$no_main_cluster" >/dev/null
   fi
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 update &&
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
-      install --yes --no-install-recommends "$@" >/dev/null || status=$?
+  { apt_get update && apt_get install --yes --no-install-recommends "$@"; } >"$log" 2>&1 || status=$?
   if [[ " $* " == *' postgresql '* ]]; then
     as_root rm -f "$no_main_cluster"
   fi
+  ((status == 0)) || tail -n 20 "$log" >&2
   return "$status"
 }
 

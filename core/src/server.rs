@@ -1,44 +1,35 @@
 //! The server: an HTTP request in, an HTTP response out.
 
+mod clients;
+mod keys;
+
 use std::{
     future::Future,
-    sync::{Arc, OnceLock, RwLock},
+    sync::{Arc, RwLock},
 };
 
 use bytes::Bytes;
-use chrono::TimeDelta;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
+pub(crate) use self::clients::CachedClient;
+use self::keys::CachedKeyRing;
 use crate::{
     config::Config,
-    crypto::{
-        Algorithm, KeyRing, Keyed, SealedKey,
-        jwt::{self, AccessToken, Rejected},
-        refresh::RefreshTokens,
-    },
+    crypto::{Keyed, jwt::AccessToken, refresh::RefreshTokens},
     endpoint,
-    error::{Error, Fault, ProtocolError},
-    model::{Client, ClientId, Digest, Timestamp},
+    error::{Error, ProtocolError},
+    model::{ClientId, Digest, Timestamp},
     ports::{Entropy, Host},
-    request::{self, ClientAddress, MAX_BODY, MAX_URI},
+    request::{ClientAddress, MAX_BODY, MAX_URI},
     response::{self, Audience, Reply, WithHeader},
     router::{self, Cors, Endpoint},
-    store::{Created, Store},
+    store::Store,
 };
 
 /// The header that carries a request's id, in and out.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// A key ring is read again after so long. A new key is published a day before it signs.
-const KEY_RING_TTL: TimeDelta = TimeDelta::seconds(60);
-/// An unknown `kid` has the ring read again, at most once in so long.
-const KEY_RING_MIN_AGE: TimeDelta = TimeDelta::seconds(1);
-/// A key is published for so long before it signs, so that every cached JWK Set has it by then.
-const KEY_LEAD: TimeDelta = TimeDelta::days(1);
-/// Clocks and caches of resource servers may lag by so much.
-const KEY_MARGIN: TimeDelta = TimeDelta::minutes(10);
 
 const CACHED_CLIENTS: usize = 10_000;
 const CACHED_TOKENS: usize = 20_000;
@@ -58,19 +49,6 @@ impl Exchange<'_> {
     pub fn client_address(&self) -> Option<std::net::IpAddr> {
         self.request.extensions().get::<ClientAddress>().map(|address| address.0)
     }
-}
-
-/// A client that was read lately.
-pub(crate) struct CachedClient {
-    pub(crate) client: Client,
-    loaded_at: Timestamp,
-    /// The digest of the secret that a slow hash was found to belong to, for as long as this entry lives.
-    pub(crate) verified_secret: OnceLock<Digest>,
-}
-
-struct CachedKeyRing {
-    ring: Arc<KeyRing>,
-    loaded_at: Timestamp,
 }
 
 /// An authorization server over a store and a host's ports.
@@ -267,159 +245,6 @@ impl<S: Store, H: Host> Server<S, H> {
     pub fn new_id(&self, now: Timestamp) -> Uuid {
         new_id(&self.host, now)
     }
-
-    /// A client, possibly as it was up to `CACHE_TTL` ago.
-    pub(crate) async fn cached_client(
-        &self,
-        client_id: &ClientId,
-        now: Timestamp,
-    ) -> Result<Option<Arc<CachedClient>>, Fault> {
-        match self.recent_client(client_id, now) {
-            Some(cached) => Ok(Some(cached)),
-            None => self.fresh_client(client_id, now).await,
-        }
-    }
-
-    /// A client that was read less than `CACHE_TTL` ago.
-    pub(crate) fn recent_client(&self, client_id: &ClientId, now: Timestamp) -> Option<Arc<CachedClient>> {
-        self.clients.get(client_id).filter(|cached| now - cached.loaded_at < self.config.cache_ttl)
-    }
-
-    /// Keeps a client that was just read.
-    pub(crate) fn remember_client(&self, client: Client, now: Timestamp) -> Arc<CachedClient> {
-        let client_id = client.client_id.clone();
-        let cached = Arc::new(CachedClient { client, loaded_at: now, verified_secret: OnceLock::new() });
-        if self.config.cache_ttl > TimeDelta::zero() {
-            self.clients.insert(client_id, Arc::clone(&cached));
-        }
-        cached
-    }
-
-    /// A client as it is now.
-    pub(crate) async fn fresh_client(
-        &self,
-        client_id: &ClientId,
-        now: Timestamp,
-    ) -> Result<Option<Arc<CachedClient>>, Fault> {
-        let Some(client) = self.store.client(client_id).await? else {
-            self.clients.remove(client_id);
-            return Ok(None);
-        };
-        Ok(Some(self.remember_client(client, now)))
-    }
-
-    /// The published keys, made if there are none yet.
-    pub(crate) async fn key_ring(&self, now: Timestamp) -> Result<Arc<KeyRing>, Fault> {
-        if let Some(ring) = self.cached_key_ring(now, KEY_RING_TTL) {
-            return Ok(ring);
-        }
-        self.load_key_ring(now).await
-    }
-
-    fn cached_key_ring(&self, now: Timestamp, max_age: TimeDelta) -> Option<Arc<KeyRing>> {
-        let cached = self.key_ring.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        cached.as_ref().filter(|cached| now - cached.loaded_at < max_age).map(|cached| Arc::clone(&cached.ring))
-    }
-
-    async fn load_key_ring(&self, now: Timestamp) -> Result<Arc<KeyRing>, Fault> {
-        const UNUSABLE: Fault = Fault::Internal(
-            "a signing key cannot be opened: JWT_SECRET_KEY is not the secret it was sealed under; set \
-             JWT_SECRET_KEY_PREVIOUS to that one",
-        );
-        let root = &self.config.root;
-        let ring = if self.config.algorithm == Algorithm::Hs256 {
-            KeyRing::symmetric(root, &self.host).map_err(|_| UNUSABLE)?
-        } else {
-            let open = |keys: &[SealedKey]| {
-                KeyRing::open(keys, self.config.algorithm, now, root, &self.host).map_err(|_| UNUSABLE)
-            };
-            let keys = self.store.signing_keys(now).await?;
-            match open(&keys)? {
-                Some(ring) => ring,
-                None => {
-                    self.create_signing_key(&keys, now, now).await?;
-                    open(&self.store.signing_keys(now).await?)?.ok_or(UNUSABLE)?
-                }
-            }
-        };
-        let ring = Arc::new(ring);
-        let cached = CachedKeyRing { ring: Arc::clone(&ring), loaded_at: now };
-        *self.key_ring.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(cached);
-        Ok(ring)
-    }
-
-    async fn create_signing_key(
-        &self,
-        keys: &[SealedKey],
-        activates_at: Timestamp,
-        now: Timestamp,
-    ) -> Result<Created, Fault> {
-        let sequence = keys.iter().map(|key| key.sequence).max().map_or(1, |last| last + 1);
-        let root = &self.config.root;
-        let key = SealedKey::generate(self.config.algorithm, sequence, activates_at, root, &self.host)
-            .map_err(|_| Fault::Internal("a fresh key is not valid"))?;
-        let retires_at = activates_at.max(now) + self.config.access_token_lifetime + KEY_MARGIN;
-        let created = self.store.create_signing_key(&key, retires_at).await?;
-        if created == Created::Created {
-            tracing::info!(kid = key.kid, algorithm = key.algorithm.name(), %activates_at, "made a signing key");
-        }
-        Ok(created)
-    }
-
-    /// Makes the next key when the present one nears its end, and seals keys anew after `JWT_SECRET_KEY` was
-    /// rotated. Safe to run on every instance at once. Tells whether there is a new key.
-    pub async fn rotate_signing_keys(&self, now: Timestamp) -> Result<bool, Fault> {
-        if self.config.algorithm == Algorithm::Hs256 {
-            return Ok(false);
-        }
-        let keys = self.store.signing_keys(now).await?;
-        for key in &keys {
-            if let Some(sealed) = key.reseal(&self.config.root, &self.host) {
-                self.store.reseal_signing_key(&key.kid, &key.sealed, &sealed).await?;
-                tracing::info!(kid = key.kid, "sealed a signing key anew");
-            }
-        }
-        let newest = keys.iter().filter(|key| key.algorithm == self.config.algorithm).max_by_key(|key| key.sequence);
-        let activates_at = match newest {
-            None => now,
-            Some(newest) => newest.activates_at + self.config.signing_key_lifetime,
-        };
-        if now < activates_at - KEY_LEAD && newest.is_some() {
-            return Ok(false);
-        }
-        // A job that did not run for long must not skip the lead.
-        let activates_at = if newest.is_some() { activates_at.max(now + KEY_LEAD) } else { now };
-        Ok(self.create_signing_key(&keys, activates_at, now).await? == Created::Created)
-    }
-
-    /// Verifies an access token; `None` where it is none of ours or not good any more. A token that was verified
-    /// before is not verified again: the signature is the slowest part of an introspection.
-    pub(crate) async fn verify_access_token(
-        &self,
-        text: &str,
-        now: Timestamp,
-    ) -> Result<Option<Arc<AccessToken>>, Fault> {
-        let digest = Digest::of(text.as_bytes());
-        if let Some(token) = self.verified_tokens.get(&digest) {
-            if token.expires_at > now {
-                return Ok(Some(token));
-            }
-            self.verified_tokens.remove(&digest);
-            return Ok(None);
-        }
-        let ring = self.key_ring(now).await?;
-        let issuer = self.config.issuer.as_str();
-        let mut verified = jwt::verify(&ring, text, issuer, now);
-        if verified == Err(Rejected::UnknownKey) && self.cached_key_ring(now, KEY_RING_MIN_AGE).is_none() {
-            verified = jwt::verify(&*self.load_key_ring(now).await?, text, issuer, now);
-        }
-        let Ok(token) = verified else {
-            return Ok(None);
-        };
-        let token = Arc::new(token);
-        self.verified_tokens.insert(digest, Arc::clone(&token));
-        Ok(Some(token))
-    }
 }
 
 /// A new id that sorts by time (UUID version 7, RFC 9562 §5.7).
@@ -447,8 +272,6 @@ fn audience_of_unknown(request: &Request<Bytes>) -> Audience {
     let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.contains("text/html")) { Audience::Person } else { Audience::Program }
 }
-
-pub(crate) use request::cookie;
 
 /// The future of a request moves between threads, whatever the store and the host are.
 #[expect(dead_code, reason = "it is checked by being compiled")]

@@ -160,6 +160,7 @@ macro_rules! http_scenarios {
                 the_session_cookie_is_http_only_and_same_site
                 the_session_changes_at_every_login
                 a_made_up_session_is_not_adopted
+                a_form_of_a_second_tab_goes_on
                 a_person_logs_in_by_name_or_address
                 a_failed_login_tells_nothing
                 the_login_form_is_bound_to_the_browser

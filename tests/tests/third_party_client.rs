@@ -43,7 +43,7 @@ async fn openid_client<H: Host>() {
         .output()
         .unwrap_or_else(|error| panic!("node does not start ({error}): tests/run.sh installs it"));
     let steps = String::from_utf8_lossy(&output.stdout);
-    println!("{steps}");
+    eprintln!("{steps}");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(steps.trim_end().ends_with("steps passed"), "it came to its end");
 }

@@ -11,10 +11,10 @@ use crate::{
     model::CodeVerifier,
     page::DemoPage,
     ports::Host,
-    request::Parameters,
+    request::{Parameters, cookie},
     response::{self, Reply, WithHeader, http_only_cookie, see_other},
     router::Endpoint,
-    server::{Exchange, Server, cookie},
+    server::{Exchange, Server},
     store::Store,
 };
 
@@ -51,7 +51,7 @@ impl<S: Store, H: Host> Server<S, H> {
         let parameters = Parameters::from_query(exchange.request)?;
         if let Some(error) = parameters.get("error")? {
             let description = parameters.get("error_description")?.unwrap_or_default();
-            let error = format!("the authorization server answered {error}: {description}");
+            let error = format!("the answer was {error}: {description}. Open /demo to try again.");
             return Err(ProtocolError::new(ErrorCode::AccessDenied, error).into());
         }
         let kept = cookie(exchange.request.headers(), COOKIE).and_then(|kept| kept.split_once('.'));

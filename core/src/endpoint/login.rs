@@ -9,10 +9,10 @@ use crate::{
     model::{Password, SessionToken, UserCredentials},
     page::LoginPage,
     ports::{Host, PasswordCheck},
-    request::Parameters,
+    request::{Parameters, cookie},
     response::{self, Reply, WithHeader, http_only_cookie, see_other},
     router::Endpoint,
-    server::{Exchange, Server, cookie},
+    server::{Exchange, Server},
     store::{NewSession, Store},
 };
 
@@ -46,6 +46,10 @@ impl<S: Store, H: Host> Server<S, H> {
         let refuse = |error, status| Form { return_to, login, error: Some(error), status };
         let browser = cookie(exchange.request.headers(), browser_cookie_name(&self.config)).unwrap_or_default();
         if browser.is_empty() || !self.is_form_token(csrf_token, LOGIN, browser, "") {
+            // The form was open in a second tab while the first one logged in.
+            if self.session(exchange).await?.is_some() {
+                return Ok(see_other(&self.local_target(return_to)));
+            }
             return self.login_form(exchange, &refuse(FORM_EXPIRED, StatusCode::FORBIDDEN)).await;
         }
         let password = form.get("password")?.unwrap_or_default();

@@ -8,8 +8,9 @@ use crate::{
     error::Fault,
     model::SessionToken,
     ports::Host,
+    request::cookie,
     response::http_only_cookie,
-    server::{Exchange, Server, cookie},
+    server::{Exchange, Server},
     store::{Session, Store},
 };
 

@@ -1,5 +1,7 @@
 //! Logs: JSON for machines, or lines for people, on standard error.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::config::LogFormat;
@@ -14,6 +16,9 @@ pub fn start(level: &str, format: LogFormat) {
             let layer = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
             registry.with(layer.with_writer(std::io::stderr)).try_init()
         }
-        LogFormat::Pretty => registry.with(fmt::layer().compact().with_writer(std::io::stderr)).try_init(),
+        LogFormat::Pretty => {
+            let layer = fmt::layer().compact().with_ansi(std::io::stderr().is_terminal());
+            registry.with(layer.with_writer(std::io::stderr)).try_init()
+        }
     };
 }

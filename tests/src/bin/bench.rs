@@ -2,6 +2,8 @@
 //! `tests/bench.sh`, which puts server and database on one core and this on another. Figures are for comparing runs on
 //! one machine, not machines.
 
+#![expect(clippy::print_stdout, reason = "it is what the program is for")]
+
 use std::{
     fs,
     sync::{

@@ -72,6 +72,18 @@ pub async fn a_made_up_session_is_not_adopted(target: &Target) {
     stranger.get(&login_path(target)).await.expect(200);
 }
 
+/// The form of a second tab, sent after the first tab's has logged in, changes nothing and goes on to where it led.
+pub async fn a_form_of_a_second_tab_goes_on(target: &Target) {
+    let (person, other) = (target.person().await, target.person().await);
+    let mut browser = target.user_agent();
+    let (first, second) = (browser.login_form().await, browser.login_form().await);
+    browser.submit(&fill(first, &person)).await.expect(303);
+    let session = browser.session().expect("logged in").1.to_owned();
+    let reply = browser.submit(&fill(second, &other)).await.expect(303);
+    assert_eq!(reply.location().path(), format!("{}/", target.issuer_path()));
+    assert_eq!(browser.session().expect("still logged in").1, session);
+}
+
 /// Name or address in any case, and the way back to where the person was going.
 pub async fn a_person_logs_in_by_name_or_address(target: &Target) {
     let person = target.person().await;

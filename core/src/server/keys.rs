@@ -1,0 +1,147 @@
+//! Signing keys in use: read, made, rotated, and what they verify.
+
+use std::sync::{Arc, PoisonError};
+
+use chrono::TimeDelta;
+
+use super::Server;
+use crate::{
+    crypto::{
+        Algorithm, KeyRing, SealedKey,
+        jwt::{self, AccessToken, Rejected},
+    },
+    error::Fault,
+    model::{Digest, Timestamp},
+    ports::Host,
+    store::{Created, Store},
+};
+
+/// A key ring is read again after so long. A new key is published a day before it signs.
+const KEY_RING_TTL: TimeDelta = TimeDelta::seconds(60);
+/// An unknown `kid` has the ring read again, at most once in so long.
+const KEY_RING_MIN_AGE: TimeDelta = TimeDelta::seconds(1);
+/// A key is published for so long before it signs, so that every cached JWK Set has it by then.
+const KEY_LEAD: TimeDelta = TimeDelta::days(1);
+/// Clocks and caches of resource servers may lag by so much.
+const KEY_MARGIN: TimeDelta = TimeDelta::minutes(10);
+
+/// The keys as they were read lately.
+pub(super) struct CachedKeyRing {
+    ring: Arc<KeyRing>,
+    loaded_at: Timestamp,
+}
+
+impl<S: Store, H: Host> Server<S, H> {
+    /// The published keys, made if there are none yet.
+    pub(crate) async fn key_ring(&self, now: Timestamp) -> Result<Arc<KeyRing>, Fault> {
+        if let Some(ring) = self.cached_key_ring(now, KEY_RING_TTL) {
+            return Ok(ring);
+        }
+        self.load_key_ring(now).await
+    }
+
+    fn cached_key_ring(&self, now: Timestamp, max_age: TimeDelta) -> Option<Arc<KeyRing>> {
+        let cached = self.key_ring.read().unwrap_or_else(PoisonError::into_inner);
+        cached.as_ref().filter(|cached| now - cached.loaded_at < max_age).map(|cached| Arc::clone(&cached.ring))
+    }
+
+    async fn load_key_ring(&self, now: Timestamp) -> Result<Arc<KeyRing>, Fault> {
+        const UNUSABLE: Fault = Fault::Internal(
+            "a signing key cannot be opened: JWT_SECRET_KEY is not the secret it was sealed under; set \
+             JWT_SECRET_KEY_PREVIOUS to that one",
+        );
+        let root = &self.config.root;
+        let ring = if self.config.algorithm == Algorithm::Hs256 {
+            KeyRing::symmetric(root, &self.host).map_err(|_| UNUSABLE)?
+        } else {
+            let open = |keys: &[SealedKey]| {
+                KeyRing::open(keys, self.config.algorithm, now, root, &self.host).map_err(|_| UNUSABLE)
+            };
+            let keys = self.store.signing_keys(now).await?;
+            match open(&keys)? {
+                Some(ring) => ring,
+                None => {
+                    self.create_signing_key(&keys, now, now).await?;
+                    open(&self.store.signing_keys(now).await?)?.ok_or(UNUSABLE)?
+                }
+            }
+        };
+        let ring = Arc::new(ring);
+        let cached = CachedKeyRing { ring: Arc::clone(&ring), loaded_at: now };
+        *self.key_ring.write().unwrap_or_else(PoisonError::into_inner) = Some(cached);
+        Ok(ring)
+    }
+
+    async fn create_signing_key(
+        &self,
+        keys: &[SealedKey],
+        activates_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Created, Fault> {
+        let sequence = keys.iter().map(|key| key.sequence).max().map_or(1, |last| last + 1);
+        let root = &self.config.root;
+        let key = SealedKey::generate(self.config.algorithm, sequence, activates_at, root, &self.host)
+            .map_err(|_| Fault::Internal("a fresh key is not valid"))?;
+        let retires_at = activates_at.max(now) + self.config.access_token_lifetime + KEY_MARGIN;
+        let created = self.store.create_signing_key(&key, retires_at).await?;
+        if created == Created::Created {
+            tracing::info!(kid = key.kid, algorithm = key.algorithm.name(), %activates_at, "made a signing key");
+        }
+        Ok(created)
+    }
+
+    /// Makes the next key when the present one nears its end, and seals keys anew after `JWT_SECRET_KEY` was
+    /// rotated. Safe to run on every instance at once. Tells whether there is a new key.
+    pub async fn rotate_signing_keys(&self, now: Timestamp) -> Result<bool, Fault> {
+        if self.config.algorithm == Algorithm::Hs256 {
+            return Ok(false);
+        }
+        let keys = self.store.signing_keys(now).await?;
+        for key in &keys {
+            if let Some(sealed) = key.reseal(&self.config.root, &self.host) {
+                self.store.reseal_signing_key(&key.kid, &key.sealed, &sealed).await?;
+                tracing::info!(kid = key.kid, "sealed a signing key anew");
+            }
+        }
+        let newest = keys.iter().filter(|key| key.algorithm == self.config.algorithm).max_by_key(|key| key.sequence);
+        let activates_at = match newest {
+            None => now,
+            Some(newest) => newest.activates_at + self.config.signing_key_lifetime,
+        };
+        if now < activates_at - KEY_LEAD && newest.is_some() {
+            return Ok(false);
+        }
+        // A job that did not run for long must not skip the lead.
+        let activates_at = if newest.is_some() { activates_at.max(now + KEY_LEAD) } else { now };
+        Ok(self.create_signing_key(&keys, activates_at, now).await? == Created::Created)
+    }
+
+    /// Verifies an access token; `None` where it is none of ours or not good any more. A token that was verified
+    /// before is not verified again: the signature is the slowest part of an introspection.
+    pub(crate) async fn verify_access_token(
+        &self,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<Option<Arc<AccessToken>>, Fault> {
+        let digest = Digest::of(text.as_bytes());
+        if let Some(token) = self.verified_tokens.get(&digest) {
+            if token.expires_at > now {
+                return Ok(Some(token));
+            }
+            self.verified_tokens.remove(&digest);
+            return Ok(None);
+        }
+        let ring = self.key_ring(now).await?;
+        let issuer = self.config.issuer.as_str();
+        let mut verified = jwt::verify(&ring, text, issuer, now);
+        if verified == Err(Rejected::UnknownKey) && self.cached_key_ring(now, KEY_RING_MIN_AGE).is_none() {
+            verified = jwt::verify(&*self.load_key_ring(now).await?, text, issuer, now);
+        }
+        let Ok(token) = verified else {
+            return Ok(None);
+        };
+        let token = Arc::new(token);
+        self.verified_tokens.insert(digest, Arc::clone(&token));
+        Ok(Some(token))
+    }
+}
