@@ -362,6 +362,26 @@ async fn what_is_not_active_any_more_has_no_live_tokens() {
     assert_eq!(rotated, RefreshOutcome::Revoked);
 }
 
+/// Tokens and codes refer to their grant only: it takes them along.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_deleted_takes_grants_tokens_and_codes_along() {
+    for sql in ["DELETE FROM users", "DELETE FROM clients"] {
+        let world = World::new().await;
+        world.family(1).await;
+        world.set(sql).await;
+        let left: i64 = sqlx::query_scalar(
+            "SELECT (SELECT count(*) FROM grants) + (SELECT count(*) FROM tokens)
+                + (SELECT count(*) FROM authorization_codes) + (SELECT count(*) FROM consents)",
+        )
+        .fetch_one(world.database.pool())
+        .await
+        .expect("counts");
+        assert_eq!(left, 0, "{sql}");
+        let outcome = world.store.rotate_refresh_token(&world.rotation(1, 0)).await.expect("asks");
+        assert_eq!(outcome, RefreshOutcome::Unknown, "{sql}");
+    }
+}
+
 /// A person's or client's rows go along with them, and a sweep with its plan leaves nothing of a revoked grant behind
 /// after a day.
 #[tokio::test]
