@@ -79,8 +79,7 @@ CREATE UNIQUE INDEX idx_tokens_grant_id ON tokens (grant_id) WHERE grant_id IS N
 CREATE INDEX idx_tokens_idle_expires_on ON tokens (idle_expires_on) WHERE idle_expires_on IS NOT NULL;
 
 -- Tokens and codes go with their grant, and the grant with its user and client. References of their own to those two
--- would have every token lock the row of its client once more: on a busy client that took half of the time of a code
--- exchange.
+-- would have every token lock the rows of its client and user once more.
 ALTER TABLE tokens
     DROP CONSTRAINT IF EXISTS tokens_user_id_fkey,
     DROP CONSTRAINT IF EXISTS tokens_client_id_fkey;
