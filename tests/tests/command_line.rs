@@ -15,7 +15,7 @@ use authly_tests::{
     postgres::TestDatabase,
     server::{free_port, program},
 };
-use reqwest::Client;
+use reqwest::{Client, redirect::Policy};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -140,6 +140,53 @@ async fn the_first_run_makes_everything_and_the_second_finds_it() {
     assert_eq!(keys, again, "the keys are still there");
     assert!(!second.contains("password"), "{second}");
     assert!(second.contains("/demo"), "{second}");
+}
+
+/// `ADMIN_EMAIL` and `ADMIN_PASSWORD` make an administrator, once, who can log in; nobody else is made up.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configured_administrator_is_made_once() {
+    let port = free_port();
+    let admin = [("ADMIN_EMAIL", "Root@Example.com"), ("ADMIN_PASSWORD", "a password of the operator's")];
+    let shell = Shell::new(&[&admin[..], &[("PORT", &port.to_string())]].concat());
+    for _ in 0..2 {
+        let server = Serving::start(&shell, port).await;
+        let url = format!("http://127.0.0.1:{port}/login");
+        let client = Client::builder().redirect(Policy::none()).build().expect("a client");
+        let page = client.get(&url).reply().await.expect(200);
+        let cookie = page.header("set-cookie").and_then(|cookie| cookie.split(';').next()).expect("a cookie");
+        let form = page.form();
+        let fields =
+            [("username", "root@example.com"), ("password", admin[1].1), ("csrf_token", form.value("csrf_token"))];
+        client.post(&url).header("cookie", cookie).form_body(&fields).reply().await.expect(303);
+        let said = server.stop();
+        assert!(!said.contains("password"), "{said}");
+    }
+    assert_eq!(shell.admin_json(&["status"])["users"], 1);
+    let half = Shell::new(&admin[..1]);
+    assert!(half.fail("authly", &["config", "check"]).contains("ADMIN_PASSWORD: it is not set, but ADMIN_EMAIL is"));
+}
+
+/// A line of JSON for each request: what, how long, from where, by which id; never the query.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_logged_as_json_without_their_query() {
+    let port = free_port();
+    let variables =
+        [("PORT", port.to_string()), ("LOG_FORMAT", "json".to_owned()), ("TRUSTED_PROXIES", "127.0.0.1".to_owned())];
+    let shell = Shell::new(&variables.each_ref().map(|(name, value)| (*name, value.as_str())));
+    let mut server = Serving::start(&shell, port).await;
+    let url = format!("http://127.0.0.1:{port}/authorize?client_id=nobody&state=a-secret-state");
+    let request = Client::new().get(url).header("x-request-id", "id-of-mine").header("x-forwarded-for", "203.0.113.7");
+    let reply = request.reply().await;
+    assert_eq!((reply.status, reply.header("x-request-id")), (400, Some("id-of-mine")));
+    server.0.kill().expect("it runs");
+    let mut log = String::new();
+    std::io::Read::read_to_string(&mut server.0.stderr.take().expect("piped"), &mut log).expect("text");
+    assert!(!log.contains("a-secret-state"), "{log}");
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("each line is JSON"));
+    let line = lines.into_iter().find(|line| line["request_id"] == "id-of-mine").expect("the request was logged");
+    assert_eq!((line["method"].as_str(), line["path"].as_str()), (Some("GET"), Some("/authorize")));
+    assert_eq!((line["status"].as_u64(), line["client_address"].as_str()), (Some(400), Some("203.0.113.7")));
+    assert!(line["duration_us"].is_u64() && line["timestamp"].is_string() && line["level"] == "INFO", "{line}");
 }
 
 /// Production makes nothing up, and names every variable that is missing.

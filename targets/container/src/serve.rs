@@ -123,6 +123,7 @@ async fn answer<S: Store>(
         duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         client_address = %client_address,
         request_id = response.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()),
+        "request"
     );
     response.map(Body::from)
 }
