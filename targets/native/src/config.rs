@@ -4,7 +4,7 @@ use std::{fmt, fs, net::IpAddr, path::PathBuf, time::Duration};
 
 use authly_core::config::{Config, Environment, Problem, Reader, Setting};
 
-use crate::{first_run, host::HashingLimits, proxy::TrustedProxies};
+use crate::{data, host::HashingLimits, proxy::TrustedProxies};
 
 /// Where state is kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -148,7 +148,7 @@ impl NativeConfig {
         let get = |name: &str| variable(name).ok().flatten();
         let production = get("ENVIRONMENT").is_some_and(|text| matches!(text.trim(), "production" | "prod"));
         let port = get("PORT");
-        let secrets = if production { Ok(None) } else { first_run::development_secrets(&get).map(Some) };
+        let secrets = if production { Ok(None) } else { data::development_secrets(&get).map(Some) };
         let lookup = |name: &str| {
             get(name).or_else(|| match name {
                 _ if production => None,

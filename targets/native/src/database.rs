@@ -5,7 +5,7 @@ use sqlx::migrate::MigrateError;
 
 use crate::{
     config::{DatabaseUrl, NativeConfig},
-    first_run::private_directory,
+    data::private_directory,
     postgres::{self, PostgresOptions},
     sqlite::SqliteStore,
 };

@@ -2,6 +2,7 @@
 //! machine with threads and an operating system, and the stores over sqlx.
 
 pub mod config;
+pub mod data;
 pub mod database;
 pub mod first_run;
 pub mod host;
