@@ -6,7 +6,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    crypto::jwt::{self, AccessClaims, Audience},
+    crypto::{
+        KeyRing,
+        jwt::{self, AccessClaims, Audience},
+    },
     error::{Error, ErrorCode, ProtocolError},
     model::{AuthorizationCode, Client, CodeVerifier, GrantType, Resource, Scopes},
     ports::Host,
@@ -27,13 +30,13 @@ struct TokenResponse {
     scope: String,
 }
 
-/// Whose access token, and for what.
-struct Subject<'a> {
-    sub: String,
-    client: &'a Client,
-    scopes: &'a Scopes,
-    resources: &'a [String],
-    grant: Option<&'a Grant>,
+/// What a grant type decided to issue.
+struct Issuance {
+    scopes: Scopes,
+    resources: Vec<String>,
+    /// None where a client acts for itself.
+    grant: Option<Grant>,
+    refresh_token: Option<String>,
 }
 
 fn form(request: &Request<Bytes>) -> Result<Parameters, ProtocolError> {
@@ -71,15 +74,23 @@ impl<S: Store, H: Host> Server<S, H> {
             let description = format!("this client may not use grant_type={}", grant_type.name());
             return Err(ProtocolError::new(ErrorCode::UnauthorizedClient, description).into());
         }
-        match grant_type {
-            GrantType::AuthorizationCode => self.redeem_code(exchange, form, client).await,
-            GrantType::RefreshToken => self.rotate_refresh_token(exchange, form, client).await,
-            GrantType::ClientCredentials => self.client_credentials(exchange, form, client).await,
-        }
+        // Before anything is used up: where no token can be signed, no code is lost.
+        let keys = self.key_ring(exchange.now).await?;
+        let issuance = match grant_type {
+            GrantType::AuthorizationCode => self.redeem_code(exchange, form, client).await?,
+            GrantType::RefreshToken => self.rotate_refresh_token(exchange, form, client).await?,
+            GrantType::ClientCredentials => self.client_credentials(form, client)?,
+        };
+        Ok(self.issue(exchange, &keys, client, issuance))
     }
 
     /// RFC 6749 §4.1.3 with PKCE (RFC 7636 §4.5).
-    async fn redeem_code(&self, exchange: &Exchange<'_>, form: &Parameters, client: &Client) -> Result<Reply, Error> {
+    async fn redeem_code(
+        &self,
+        exchange: &Exchange<'_>,
+        form: &Parameters,
+        client: &Client,
+    ) -> Result<Issuance, Error> {
         // One answer for every reason: whoever guesses learns nothing.
         let refused = || {
             ProtocolError::invalid_grant(
@@ -124,9 +135,12 @@ impl<S: Store, H: Host> Server<S, H> {
                 return Err(refused().into());
             }
         };
-        let refresh_token = refresh_token.map(|token| self.refresh_tokens.encode(&token));
-        let resources = narrowed(&redemption.resources, &grant.resources);
-        self.issue(exchange, &Subject::of(&grant, client, &grant.scopes, resources), refresh_token).await
+        Ok(Issuance {
+            scopes: grant.scopes.clone(),
+            resources: narrowed(redemption.resources, &grant.resources),
+            grant: Some(grant),
+            refresh_token: refresh_token.map(|token| self.refresh_tokens.encode(&token)),
+        })
     }
 
     /// RFC 6749 §6; rotation by RFC 9700 §4.14.2.
@@ -135,7 +149,7 @@ impl<S: Store, H: Host> Server<S, H> {
         exchange: &Exchange<'_>,
         form: &Parameters,
         client: &Client,
-    ) -> Result<Reply, Error> {
+    ) -> Result<Issuance, Error> {
         let refused = || ProtocolError::invalid_grant("the refresh token is unknown, expired, revoked or used");
         let token = form.require("refresh_token")?;
         let scopes = parse_scopes(form)?;
@@ -169,65 +183,49 @@ impl<S: Store, H: Host> Server<S, H> {
             | RefreshOutcome::Revoked
             | RefreshOutcome::Unknown => return Err(refused().into()),
         };
-        let scopes = rotation.scopes.as_ref().unwrap_or(&grant.scopes);
-        let resources = narrowed(&rotation.resources, &grant.resources);
-        let refresh_token = self.refresh_tokens.encode(&successor);
-        self.issue(exchange, &Subject::of(&grant, client, scopes, resources), Some(refresh_token)).await
+        Ok(Issuance {
+            scopes: rotation.scopes.unwrap_or_else(|| grant.scopes.clone()),
+            resources: narrowed(rotation.resources, &grant.resources),
+            grant: Some(grant),
+            refresh_token: Some(self.refresh_tokens.encode(&successor)),
+        })
     }
 
     /// RFC 6749 §4.4: no row is written, and there is no refresh token.
-    async fn client_credentials(
-        &self,
-        exchange: &Exchange<'_>,
-        form: &Parameters,
-        client: &Client,
-    ) -> Result<Reply, Error> {
+    fn client_credentials(&self, form: &Parameters, client: &Client) -> Result<Issuance, ProtocolError> {
         if !client.is_confidential() {
             let description = "client_credentials is for confidential clients only";
-            return Err(ProtocolError::new(ErrorCode::UnauthorizedClient, description).into());
+            return Err(ProtocolError::new(ErrorCode::UnauthorizedClient, description));
         }
         let scopes = match parse_scopes(form)? {
             None => client.default_scopes(),
             Some(scopes) if scopes.is_subset(&client.allowed_scopes()) => scopes,
-            Some(_) => return Err(scope_not_allowed().into()),
+            Some(_) => return Err(scope_not_allowed()),
         };
-        let resources = self.target(form)?;
-        let subject = Subject {
-            sub: client.client_id.as_str().to_owned(),
-            client,
-            scopes: &scopes,
-            resources: &resources,
-            grant: None,
-        };
-        self.issue(exchange, &subject, None).await
+        Ok(Issuance { scopes, resources: self.target(form)?, grant: None, refresh_token: None })
     }
 
-    async fn issue(
-        &self,
-        exchange: &Exchange<'_>,
-        subject: &Subject<'_>,
-        refresh_token: Option<String>,
-    ) -> Result<Reply, Error> {
-        let keys = self.key_ring(exchange.now).await?;
+    fn issue(&self, exchange: &Exchange<'_>, keys: &KeyRing, client: &Client, issuance: Issuance) -> Reply {
+        let Issuance { scopes, resources, grant, refresh_token } = issuance;
         let mut expires_at = exchange.now + self.config.access_token_lifetime;
-        if let Some(grant) = subject.grant {
+        if let Some(grant) = &grant {
             expires_at = expires_at.min(grant.expires_at);
         }
+        let scope = scopes.to_string();
+        let client_id = client.client_id.as_str();
         let claims = AccessClaims {
             iss: self.config.issuer.as_str().to_owned(),
-            sub: subject.sub.clone(),
-            aud: Audience::from(subject.resources.to_vec()),
+            sub: grant.as_ref().map_or_else(|| client_id.to_owned(), |grant| grant.user_id.to_string()),
+            aud: Audience::from(resources),
             jti: self.new_id(exchange.now).simple().to_string(),
-            client_id: subject.client.client_id.as_str().to_owned(),
-            scope: subject.scopes.to_string(),
-            grant_id: subject.grant.map(|grant| grant.id),
-            auth_time: subject.grant.map(|grant| grant.authenticated_at.timestamp()),
+            client_id: client_id.to_owned(),
+            scope: scope.clone(),
+            grant_id: grant.as_ref().map(|grant| grant.id),
+            auth_time: grant.as_ref().map(|grant| grant.authenticated_at.timestamp()),
         };
-        let scope = claims.scope.clone();
-        let access_token = jwt::issue(&keys, claims, exchange.now, expires_at);
+        let access_token = jwt::issue(keys, claims, exchange.now, expires_at);
         let expires_in = (expires_at - exchange.now).num_seconds();
-        let body = TokenResponse { access_token, token_type: "Bearer", expires_in, refresh_token, scope };
-        Ok(json(StatusCode::OK, &body))
+        json(StatusCode::OK, &TokenResponse { access_token, token_type: "Bearer", expires_in, refresh_token, scope })
     }
 
     /// Whom new tokens are for: the resources of the request, or the default audience.
@@ -254,15 +252,9 @@ impl<S: Store, H: Host> Server<S, H> {
     }
 }
 
-impl<'a> Subject<'a> {
-    fn of(grant: &'a Grant, client: &'a Client, scopes: &'a Scopes, resources: &'a [String]) -> Self {
-        Self { sub: grant.user_id.to_string(), client, scopes, resources, grant: Some(grant) }
-    }
-}
-
 /// A token request may ask for some of the resources that were granted (RFC 8707 §2.2), and gets all otherwise.
-fn narrowed<'a>(requested: &'a [String], granted: &'a [String]) -> &'a [String] {
-    if requested.is_empty() { granted } else { requested }
+fn narrowed(requested: Vec<String>, granted: &[String]) -> Vec<String> {
+    if requested.is_empty() { granted.to_vec() } else { requested }
 }
 
 fn target_exceeded() -> ProtocolError {
