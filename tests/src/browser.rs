@@ -37,6 +37,11 @@ struct Driver {
 
 impl Driver {
     fn start() -> Self {
+        // It takes a free port of IPv4 and then the same one of IPv6, and gives up where somebody else has that.
+        (0..10).find_map(|_| Self::try_start()).expect("chromedriver finds a port")
+    }
+
+    fn try_start() -> Option<Self> {
         let mut process = Command::new("chromedriver")
             .arg("--port=0")
             .stdin(Stdio::null())
@@ -52,7 +57,9 @@ impl Driver {
         });
         // It must not block on a full pipe.
         thread::spawn(move || lines.for_each(drop));
-        Self { process, port: port.expect("chromedriver names its port") }
+        // Without a port, it is dropped here.
+        let driver = Self { process, port: port.unwrap_or_default() };
+        port.map(|_| driver)
     }
 }
 

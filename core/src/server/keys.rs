@@ -20,7 +20,9 @@ use crate::{
 const KEY_RING_TTL: TimeDelta = TimeDelta::seconds(60);
 /// An unknown `kid` has the ring read again, at most once in so long.
 const KEY_RING_MIN_AGE: TimeDelta = TimeDelta::seconds(1);
-/// A key is published for so long before it signs, so that every cached JWK Set has it by then.
+/// A key is published for so long before it signs, so that every cached JWK Set has it by then. The first one of an
+/// algorithm signs at once, and is dated back by as much: instances that start together, with clocks that differ, can
+/// all use the one that was stored.
 const KEY_LEAD: TimeDelta = TimeDelta::days(1);
 /// Clocks and caches of resource servers may lag by so much.
 const KEY_MARGIN: TimeDelta = TimeDelta::minutes(10);
@@ -61,7 +63,7 @@ impl<S: Store, H: Host> Server<S, H> {
             match open(&keys)? {
                 Some(ring) => ring,
                 None => {
-                    self.create_signing_key(&keys, now, now).await?;
+                    self.create_signing_key(&keys, now - KEY_LEAD, now).await?;
                     open(&self.store.signing_keys(now).await?)?.ok_or(UNUSABLE)?
                 }
             }
@@ -105,14 +107,14 @@ impl<S: Store, H: Host> Server<S, H> {
         }
         let newest = keys.iter().filter(|key| key.algorithm == self.config.algorithm).max_by_key(|key| key.sequence);
         let activates_at = match newest {
-            None => now,
+            None => now - KEY_LEAD,
             Some(newest) => newest.activates_at + self.config.signing_key_lifetime,
         };
         if now < activates_at - KEY_LEAD && newest.is_some() {
             return Ok(false);
         }
         // A job that did not run for long must not skip the lead.
-        let activates_at = if newest.is_some() { activates_at.max(now + KEY_LEAD) } else { now };
+        let activates_at = if newest.is_some() { activates_at.max(now + KEY_LEAD) } else { now - KEY_LEAD };
         Ok(self.create_signing_key(&keys, activates_at, now).await? == Created::Created)
     }
 
