@@ -26,7 +26,7 @@ use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::event::{HttpEvent, NotHttp, Source};
+use crate::event::{HttpEvent, Malformed, Source};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -67,8 +67,7 @@ fn start() -> anyhow::Result<()> {
         anyhow::anyhow!("the configuration cannot be used: {}", problems.join("; "))
     })?;
     logging::start(&config.log_level, config.log_format);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(run(config))
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(run(config))
 }
 
 async fn run(config: NativeConfig) -> anyhow::Result<()> {
@@ -109,7 +108,7 @@ impl Function {
         let issuer_path = self.config.core.issuer.path();
         let (mut request, peer) = match event.into_request(source, issuer_path) {
             Ok(request) => request,
-            Err(NotHttp) => {
+            Err(Malformed) => {
                 return self.server.refuse(ProtocolError::invalid_request("the request is not well-formed"));
             }
         };
