@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod container;
 pub mod http;
+pub mod lambda;
 pub mod postgres;
 pub mod proxy;
 pub mod scenarios;
