@@ -108,13 +108,15 @@ impl<S: Store, H: Host> Server<S, H> {
         let newest = keys.iter().filter(|key| key.algorithm == self.config.algorithm).max_by_key(|key| key.sequence);
         let activates_at = match newest {
             None => now - KEY_LEAD,
-            Some(newest) => newest.activates_at + self.config.signing_key_lifetime,
+            Some(newest) => {
+                let due = newest.activates_at + self.config.signing_key_lifetime;
+                if now < due - KEY_LEAD {
+                    return Ok(false);
+                }
+                // A job that did not run for long must not skip the lead.
+                due.max(now + KEY_LEAD)
+            }
         };
-        if now < activates_at - KEY_LEAD && newest.is_some() {
-            return Ok(false);
-        }
-        // A job that did not run for long must not skip the lead.
-        let activates_at = if newest.is_some() { activates_at.max(now + KEY_LEAD) } else { now - KEY_LEAD };
         Ok(self.create_signing_key(&keys, activates_at, now).await? == Created::Created)
     }
 
