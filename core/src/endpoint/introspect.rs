@@ -50,11 +50,7 @@ impl<S: Store, H: Host> Server<S, H> {
         let credentials = Credentials::read(exchange.request, &form)?;
         form.get("token_type_hint")?;
         let token = form.require("token")?;
-        let access_token = self.verify_access_token(token, exchange.now).await?;
-        let reference = match &access_token {
-            Some(token) => token.reference(),
-            None => self.refresh_tokens.authenticate(token).map(|token| token.reference()),
-        };
+        let (reference, access_token) = self.identify(exchange, token).await?;
         let (caller, token) = self.caller_and_token(exchange, &credentials, reference.as_ref()).await?;
         // RFC 7662 §2.1: the endpoint answers to nobody without credentials.
         if !caller.client.is_confidential() {

@@ -1,8 +1,11 @@
 //! Token revocation (RFC 7009).
 
+use std::sync::Arc;
+
 use http::StatusCode;
 
 use crate::{
+    crypto::jwt::AccessToken,
     error::{Error, ErrorCode, ProtocolError},
     model::{AuthorizationCode, ClientSecret, SessionToken},
     ports::Host,
@@ -25,22 +28,23 @@ impl<S: Store, H: Host> Server<S, H> {
             let description = "only access tokens and refresh tokens can be revoked here";
             return Err(ProtocolError::new(ErrorCode::UnsupportedTokenType, description).into());
         }
-        if let Some(reference) = self.token_reference(exchange, token).await? {
+        if let (Some(reference), _) = self.identify(exchange, token).await? {
             self.store.revoke_token(&reference, client.client.id, exchange.now).await?;
         }
         Ok(empty(StatusCode::OK))
     }
 
-    /// How the store finds a token; `None` where it was not issued here, or is over.
-    pub(crate) async fn token_reference(
+    /// How the store finds a token, and what an access token says; `None` where it was not issued here, or is over. A
+    /// refresh token, which its MAC tells, needs no signing key.
+    pub(crate) async fn identify(
         &self,
         exchange: &Exchange<'_>,
         token: &str,
-    ) -> Result<Option<TokenReference>, Error> {
+    ) -> Result<(Option<TokenReference>, Option<Arc<AccessToken>>), Error> {
         if let Some(token) = self.refresh_tokens.authenticate(token) {
-            return Ok(Some(token.reference()));
+            return Ok((Some(token.reference()), None));
         }
         let token = self.verify_access_token(token, exchange.now).await?;
-        Ok(token.and_then(|token| token.reference()))
+        Ok((token.as_ref().and_then(|token| token.reference()), token))
     }
 }

@@ -3,17 +3,16 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use authly_core::{
     ClientAddress, MAX_BODY, Server,
     error::{Fault, ProtocolError},
-    server::REQUEST_ID,
     store::Store,
 };
-use authly_native::{NativeConfig, NativeHost, proxy::TrustedProxies};
+use authly_native::{NativeConfig, NativeHost, logging::Access, proxy::TrustedProxies};
 use axum::{Extension, Router, body::Body, extract::State};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -109,22 +108,11 @@ async fn answer<S: Store>(
     Extension(Peer(peer)): Extension<Peer>,
     request: Request<Body>,
 ) -> Response<Body> {
-    let started = Instant::now();
+    let access = Access::begin(&request);
     let client_address = container.proxies.client_address(peer, request.headers());
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
     let handled = timeout(container.timeout, container.handle(request, client_address)).await;
     let response = handled.unwrap_or_else(|_| container.server.refuse(Fault::Timeout));
-    tracing::info!(
-        target: "authly::access",
-        method = method.as_str(),
-        path,
-        status = response.status().as_u16(),
-        duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-        client_address = %client_address,
-        request_id = response.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()),
-        "request"
-    );
+    access.end(&response, Some(client_address), None);
     response.map(Body::from)
 }
 

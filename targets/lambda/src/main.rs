@@ -3,22 +3,19 @@
 
 mod event;
 
-use std::{
-    process::ExitCode,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use authly_core::{
     ClientAddress, Server,
     error::{Fault, ProtocolError},
-    server::REQUEST_ID,
 };
 use authly_native::{
     Database, NativeConfig, NativeHost,
     config::{LogFormat, environment_variable},
-    first_run, logging, postgres,
+    first_run,
+    logging::{self, Access},
+    postgres,
 };
 use bytes::Bytes;
 use http::Response;
@@ -104,7 +101,6 @@ impl Function {
     }
 
     async fn answer(&self, event: HttpEvent, source: Source, context: &Context) -> Response<Bytes> {
-        let started = Instant::now();
         let issuer_path = self.config.core.issuer.path();
         let (mut request, peer) = match event.into_request(source, issuer_path) {
             Ok(request) => request,
@@ -116,22 +112,12 @@ impl Function {
         if let Some(address) = address {
             request.extensions_mut().insert(ClientAddress(address));
         }
-        let method = request.method().clone();
-        let path = request.uri().path().to_owned();
+        let access = Access::begin(&request);
         let left = context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
         let limit = self.config.request_timeout.min(left.saturating_sub(MARGIN));
         let handled = timeout(limit, self.server.handle(request)).await;
         let response = handled.unwrap_or_else(|_| self.server.refuse(Fault::Timeout));
-        tracing::info!(
-            target: "authly::access",
-            method = method.as_str(),
-            path,
-            status = response.status().as_u16(),
-            duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-            client_address = address.map(tracing::field::display),
-            request_id = response.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()),
-            aws_request_id = context.request_id,
-        );
+        access.end(&response, address, Some(&context.request_id));
         response
     }
 
