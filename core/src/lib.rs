@@ -9,6 +9,7 @@ pub mod maintenance;
 pub mod model;
 mod page;
 pub mod ports;
+pub mod proxy;
 mod request;
 mod response;
 pub mod router;
@@ -18,5 +19,5 @@ pub mod store;
 pub mod testing;
 
 pub use endpoint::DEMO_CLIENT_ID;
-pub use request::{ClientAddress, MAX_BODY};
+pub use request::{ClientAddress, MAX_BODY, read_body};
 pub use server::Server;

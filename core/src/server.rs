@@ -22,7 +22,7 @@ use crate::{
     error::{Error, ProtocolError},
     model::{ClientId, Digest, Timestamp},
     ports::{Entropy, Host},
-    request::{ClientAddress, MAX_BODY, MAX_URI},
+    request::{ClientAddress, MAX_BODY, MAX_URI, body_too_large},
     response::{self, Audience, Reply, WithHeader},
     router::{self, Cors, Endpoint},
     store::Store,
@@ -257,8 +257,7 @@ pub fn new_id(entropy: &impl Entropy, now: Timestamp) -> Uuid {
 
 fn check_size(request: &Request<Bytes>) -> Result<(), ProtocolError> {
     if request.body().len() > MAX_BODY {
-        let error = ProtocolError::invalid_request(format!("the body is larger than {MAX_BODY} bytes"));
-        return Err(error.with_status(StatusCode::PAYLOAD_TOO_LARGE));
+        return Err(body_too_large());
     }
     if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI) {
         let error = ProtocolError::invalid_request(format!("the request target is longer than {MAX_URI} bytes"));

@@ -25,6 +25,7 @@ use crate::{
     },
 };
 
+pub mod sqlstate;
 mod statement;
 mod value;
 

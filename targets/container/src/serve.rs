@@ -7,16 +7,11 @@ use std::{
 };
 
 use anyhow::Context as _;
-use authly_core::{
-    ClientAddress, MAX_BODY, Server,
-    error::{Fault, ProtocolError},
-    store::Store,
-};
-use authly_native::{NativeConfig, NativeHost, logging::Access, proxy::TrustedProxies};
+use authly_core::{ClientAddress, Server, error::Fault, proxy::TrustedProxies, read_body, store::Store};
+use authly_native::{NativeConfig, NativeHost, logging::Access};
 use axum::{Extension, Router, body::Body, extract::State};
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http::{HeaderValue, Request, Response, header};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -119,16 +114,10 @@ async fn answer<S: Store>(
 impl<S: Store> Container<S> {
     async fn handle(&self, request: Request<Body>, client_address: IpAddr) -> Response<Bytes> {
         let (mut parts, body) = request.into_parts();
-        let body = match Limited::new(body, MAX_BODY).collect().await {
-            Ok(body) => body.to_bytes(),
+        let body = match read_body(body).await {
+            Ok(body) => body,
             Err(error) => {
-                let too_large = error.downcast_ref::<LengthLimitError>().is_some();
-                let (status, description) = if too_large {
-                    (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {MAX_BODY} bytes"))
-                } else {
-                    (StatusCode::BAD_REQUEST, "the body could not be read".to_owned())
-                };
-                let mut response = self.server.refuse(ProtocolError::invalid_request(description).with_status(status));
+                let mut response = self.server.refuse(error);
                 // The rest of the body is still to come: the connection is of no use any more. (HTTP/2 has no such
                 // header, and hyper leaves it out.)
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

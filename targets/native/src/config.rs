@@ -2,9 +2,12 @@
 
 use std::{fmt, fs, net::IpAddr, path::PathBuf, time::Duration};
 
-use authly_core::config::{Config, Environment, Problem, Reader, Setting};
+use authly_core::{
+    config::{Config, Environment, Problem, Reader, Setting},
+    proxy::TrustedProxies,
+};
 
-use crate::{data, host::HashingLimits, proxy::TrustedProxies};
+use crate::{data, host::HashingLimits};
 
 /// Where state is kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -169,11 +172,7 @@ impl NativeConfig {
         let address = "an IP address such as 0.0.0.0";
         let host = reader.parsed("HOST", IpAddr::from([127, 0, 0, 1]), address, |text| text.parse().ok());
         let port = reader.number("PORT", 8000, 0, 65535);
-        let proxies = reader.list("TRUSTED_PROXIES");
-        let trusted_proxies = TrustedProxies::parse(&proxies).unwrap_or_else(|item| {
-            reader.problem("TRUSTED_PROXIES", format!("{item:?} is neither an address nor a network like 10.0.0.0/8"));
-            TrustedProxies::default()
-        });
+        let trusted_proxies = TrustedProxies::read(&mut reader);
         let default_level = if core.as_ref().is_some_and(|core| core.debug) { "debug" } else { "info" };
         let log_level = reader.parsed("LOG_LEVEL", default_level.to_owned(), "a level such as info", |text| {
             tracing_subscriber::EnvFilter::try_new(text.to_ascii_lowercase()).ok()?;

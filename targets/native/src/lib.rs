@@ -8,7 +8,6 @@ pub mod first_run;
 pub mod host;
 pub mod logging;
 pub mod postgres;
-pub mod proxy;
 pub mod signature;
 pub mod sqlite;
 

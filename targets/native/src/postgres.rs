@@ -8,7 +8,7 @@ use std::{
 
 use authly_core::store::{
     StoreError,
-    postgres::{Executor, PostgresStore, Row, Statement, Value},
+    postgres::{Executor, PostgresStore, Row, Statement, Value, sqlstate},
 };
 use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult};
 use sqlx::{
@@ -244,38 +244,19 @@ impl Failure {
             Self::Connection(error) => StoreError::Unavailable(format!("{name}: no connection: {error}")),
             Self::NoConnection => StoreError::Unavailable(format!("{name}: no connection in time")),
             Self::Timeout => StoreError::Unavailable(format!("{name}: no answer in time")),
-            Self::Statement(error) if may_pass(&error) => StoreError::Unavailable(format!("{name}: {error}")),
-            Self::Statement(error) if is_not_migrated(&error) => {
-                StoreError::Unexpected(format!("{name}: {error}; was the database migrated?"))
+            Self::Statement(sqlx::Error::Database(error)) => {
+                sqlstate::store_error(name, &error.code().unwrap_or_default(), error.message())
             }
-            Self::Statement(error) => StoreError::Unexpected(format!("{name}: {error}")),
-        }
-    }
-}
-
-/// Whether the same statement can be expected to work later.
-fn may_pass(error: &sqlx::Error) -> bool {
-    let sqlx::Error::Database(error) = error else {
-        return matches!(
-            error,
-            sqlx::Error::Io(_)
+            Self::Statement(
+                error @ (sqlx::Error::Io(_)
                 | sqlx::Error::Tls(_)
                 | sqlx::Error::Protocol(_)
                 | sqlx::Error::WorkerCrashed
-                | sqlx::Error::BeginFailed
-        );
-    };
-    let code = error.code().unwrap_or_default();
-    // By SQLSTATE class: connection exception, insufficient resources, operator intervention.
-    ["08", "53", "57"].iter().any(|class| code.starts_with(class))
-        // Serialization failure, deadlock, lock not available; a server that was demoted to a standby.
-        || matches!(&*code, "40001" | "40P01" | "55P03" | "25006")
-}
-
-/// Whether a table or column is missing.
-fn is_not_migrated(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| matches!(&*code, "42P01" | "42703"))
+                | sqlx::Error::BeginFailed),
+            ) => StoreError::Unavailable(format!("{name}: {error}")),
+            Self::Statement(error) => StoreError::Unexpected(format!("{name}: {error}")),
+        }
+    }
 }
 
 type PgQuery = Query<'static, Postgres, PgArguments>;

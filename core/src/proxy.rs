@@ -1,15 +1,26 @@
-//! The client's address behind proxies.
+//! The client's address behind proxies: for targets, which tell the core where a request came from.
 
 use std::net::IpAddr;
 
 use http::HeaderMap;
 use ipnet::IpNet;
 
+use crate::config::Reader;
+
 /// Who may speak for others.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
+    /// `TRUSTED_PROXIES`.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        let items = reader.list("TRUSTED_PROXIES");
+        Self::parse(&items).unwrap_or_else(|item| {
+            reader.problem("TRUSTED_PROXIES", format!("{item:?} is neither an address nor a network like 10.0.0.0/8"));
+            Self::default()
+        })
+    }
+
     /// Reads addresses and networks (`10.0.0.0/8`); fails with the one that is neither.
     pub fn parse(items: &[String]) -> Result<Self, String> {
         let network = |item: &String| {
