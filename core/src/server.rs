@@ -85,6 +85,11 @@ impl<S: Store, H: Host> Server<S, H> {
         &self.store
     }
 
+    /// Takes it apart again: the store, without anything that was kept between requests.
+    pub fn into_store(self) -> S {
+        self.store
+    }
+
     /// The host's ports.
     pub fn host(&self) -> &H {
         &self.host

@@ -269,13 +269,27 @@ pub enum TokenState {
     Inactive,
 }
 
-/// What an introspection reads, in one go.
-#[derive(Clone, Debug)]
-pub struct Introspection {
-    /// The client that asks, if it was to be read and exists.
-    pub caller: Option<Client>,
-    /// The token's state.
+/// What is to be read in one go.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lookup<'a> {
+    /// A client, by its name.
+    pub client: Option<&'a ClientId>,
+    /// A token.
+    pub token: Option<&'a TokenReference>,
+    /// Whether the published signing keys are wanted along with it: a host that keeps nothing between requests would
+    /// need a statement more for them.
+    pub signing_keys: bool,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The client, if it was asked for and exists.
+    pub client: Option<Client>,
+    /// The token's state: inactive, if it was not asked for.
     pub token: TokenState,
+    /// The published keys, oldest first, if they were asked for.
+    pub signing_keys: Option<Vec<SealedKey>>,
 }
 
 /// What an authorization request needs to know of the person.
@@ -331,8 +345,17 @@ pub trait Store: Send + Sync + 'static {
     /// Whether the database answers and has the schema that this version needs.
     fn ready(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Whatever a request needs to know of a client with its active scopes, a token's state (RFC 7662 §2) and the signing
+    /// keys, in any combination.
+    fn look_up(&self, lookup: Lookup<'_>, now: Timestamp) -> impl Future<Output = Result<Found, StoreError>> + Send;
+
     /// A client with its active scopes.
-    fn client(&self, client_id: &ClientId) -> impl Future<Output = Result<Option<Client>, StoreError>> + Send;
+    fn client(&self, client_id: &ClientId) -> impl Future<Output = Result<Option<Client>, StoreError>> + Send {
+        async move {
+            let lookup = Lookup { client: Some(client_id), ..Lookup::default() };
+            Ok(self.look_up(lookup, Timestamp::UNIX_EPOCH).await?.client)
+        }
+    }
 
     /// Every client, by `client_id`.
     fn clients(&self) -> impl Future<Output = Result<Vec<Client>, StoreError>> + Send;
@@ -413,15 +436,6 @@ pub trait Store: Send + Sync + 'static {
         client: Uuid,
         now: Timestamp,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// The state of a token, together with the client that asks for it where it is not known yet (RFC 7662 §2). No
-    /// token, when it turned out to be none of ours, is inactive.
-    fn introspect(
-        &self,
-        caller: Option<&ClientId>,
-        token: Option<&TokenReference>,
-        now: Timestamp,
-    ) -> impl Future<Output = Result<Introspection, StoreError>> + Send;
 
     /// Signing keys that are published at this time, oldest first.
     fn signing_keys(&self, now: Timestamp) -> impl Future<Output = Result<Vec<SealedKey>, StoreError>> + Send;

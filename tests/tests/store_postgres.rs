@@ -12,7 +12,7 @@ use authly_core::{
         Timestamp, User,
     },
     store::{
-        CodeOutcome, CodeRedemption, NewGrant, NewRefreshToken, NewSession, RefreshOutcome, RefreshRotation,
+        CodeOutcome, CodeRedemption, Lookup, NewGrant, NewRefreshToken, NewSession, RefreshOutcome, RefreshRotation,
         Store as _, StoreError, TokenReference, TokenState,
         postgres::{Executor as _, SCHEMA_VERSION, STATEMENTS, Statement, Value},
     },
@@ -153,7 +153,11 @@ impl World {
     }
 
     async fn state(&self, token: &TokenReference) -> TokenState {
-        self.store.introspect(Some(&self.client.client_id), Some(token), at(3)).await.expect("introspects").token
+        self.store
+            .look_up(Lookup { token: Some(token), ..Lookup::default() }, at(3))
+            .await
+            .expect("it is looked up")
+            .token
     }
 }
 
@@ -269,6 +273,9 @@ async fn every_operation_is_one_statement() {
         };
     }
     let redemption = world.granted(0).await;
+    let (refresh_token, access_token) = (world.refresh_token(0, 1), world.access_token(0));
+    // Everything at once.
+    let lookup = |token| Lookup { client: Some(&world.client.client_id), token, signing_keys: true };
     counted!(
         store.ready(),
         store.client(&world.client.client_id),
@@ -278,9 +285,9 @@ async fn every_operation_is_one_statement() {
         store.session_and_consent(&session.digest, world.client.id, at(1)),
         store.redeem_code(&redemption),
         store.rotate_refresh_token(&world.rotation(0, 0)),
-        store.introspect(Some(&world.client.client_id), Some(&world.refresh_token(0, 1)), at(3)),
-        store.introspect(Some(&world.client.client_id), Some(&world.access_token(0)), at(3)),
-        store.introspect(Some(&world.client.client_id), None, at(3)),
+        store.look_up(lookup(Some(&refresh_token)), at(3)),
+        store.look_up(lookup(Some(&access_token)), at(3)),
+        store.look_up(lookup(None), at(3)),
         store.revoke_token(&world.access_token(0), world.client.id, at(3)),
         store.revoke_token(&world.refresh_token(0, 1), world.client.id, at(3)),
         store.sweep(at(4), 100),

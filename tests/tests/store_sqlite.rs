@@ -55,8 +55,8 @@ mod sqlite {
     use authly_core::{
         model::{AuthMethod, ClientId, Digest, GrantType, NewClient, NewUser, PasswordHash, RedirectUri, Scopes, User},
         store::{
-            CodeOutcome, CodeRedemption, NewGrant, NewRefreshToken, NewSession, RefreshOutcome, RefreshRotation,
-            TokenReference, TokenState,
+            CodeOutcome, CodeRedemption, Lookup, NewGrant, NewRefreshToken, NewSession, RefreshOutcome,
+            RefreshRotation, TokenReference, TokenState,
         },
     };
     use chrono::{DateTime, TimeDelta, Utc};
@@ -267,8 +267,11 @@ mod sqlite {
         store.rotate_refresh_token(&rotation(&grant, 0)).await.expect("the store works");
         since("rotate_refresh_token", 2);
         let token = TokenReference::Refresh { id: grant.id, generation: 1, digest: secret(&1) };
-        store.introspect(Some(&app), Some(&token), now()).await.expect("the store works");
-        since("introspect", 1);
+        store
+            .look_up(Lookup { client: Some(&app), token: Some(&token), signing_keys: false }, now())
+            .await
+            .expect("the store works");
+        since("look_up", 1);
         store.revoke_token(&token, grant.client_id, now()).await.expect("the store works");
         since("revoke_token", 1);
     }
@@ -367,8 +370,11 @@ mod sqlite {
             expires_at: now() + TimeDelta::minutes(30),
         };
         for token in [refresh_token, access_token] {
-            let introspection = store.introspect(Some(&app), Some(&token), now()).await.expect("the store works");
-            assert_eq!(introspection.token, TokenState::Inactive);
+            let found = store
+                .look_up(Lookup { client: Some(&app), token: Some(&token), signing_keys: false }, now())
+                .await
+                .expect("the store works");
+            assert_eq!(found.token, TokenState::Inactive);
         }
     }
 
@@ -390,9 +396,12 @@ mod sqlite {
             expires_at: now() + TimeDelta::minutes(30),
         };
         for token in [refresh_token, access_token] {
-            let introspection = store.introspect(Some(&app), Some(&token), now()).await.expect("the store works");
-            assert_eq!(introspection.token, TokenState::Inactive);
-            assert!(introspection.caller.is_some_and(|caller| !caller.is_active));
+            let found = store
+                .look_up(Lookup { client: Some(&app), token: Some(&token), signing_keys: false }, now())
+                .await
+                .expect("the store works");
+            assert_eq!(found.token, TokenState::Inactive);
+            assert!(found.client.is_some_and(|caller| !caller.is_active));
         }
     }
 }

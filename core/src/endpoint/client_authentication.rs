@@ -60,14 +60,13 @@ impl<S: Store, H: Host> Server<S, H> {
         form: &Parameters,
     ) -> Result<Arc<CachedClient>, Error> {
         let credentials = Credentials::read(exchange.request, form)?;
-        let cached = self.cached_client(&credentials.client_id, exchange.now).await?;
-        if let Some(client) = cached
+        if let Some(client) = self.recent_client(&credentials.client_id, exchange.now)
             && self.check_credentials(&client, &credentials).await?
         {
             return Ok(client);
         }
-        // The secret may have been changed since the client was read.
-        let client = self.fresh_client(&credentials.client_id, exchange.now).await?;
+        // Never read, or its secret was changed since. Whoever authenticates wants tokens next.
+        let client = self.fresh_client(&credentials.client_id, true, exchange.now).await?;
         match client {
             Some(client) if self.check_credentials(&client, &credentials).await? => Ok(client),
             _ => Err(self.authentication_failed(exchange, &credentials.client_id).into()),

@@ -28,11 +28,11 @@ impl<S: Store, H: Host> Server<S, H> {
     /// The token must be for this server itself; name and address take the scope `profile`.
     pub(crate) async fn me(&self, exchange: &Exchange<'_>) -> Result<Reply, Error> {
         let token = bearer_token(exchange.request.headers()).ok_or_else(no_token)?;
-        let token = self.verify_access_token(token, exchange.now).await?.ok_or_else(ProtocolError::invalid_token)?;
+        let (found, token) = self.look_up_token(token, None, exchange.now).await?;
+        let token = token.ok_or_else(ProtocolError::invalid_token)?;
         if !token.claims.aud.intersects(std::slice::from_ref(&self.config.audience)) {
             return Err(ProtocolError::invalid_token().into());
         }
-        let found = self.store.introspect(None, token.reference().as_ref(), exchange.now).await?;
         let TokenState::ActiveAccess { user: Some(user) } = found.token else {
             return Err(ProtocolError::invalid_token().into());
         };

@@ -16,7 +16,7 @@ use crate::{
         UserCredentials,
     },
     store::{
-        CodeOutcome, CodeRedemption, Counts, Created, Grant, Introspection, NewGrant, NewSession, RefreshOutcome,
+        CodeOutcome, CodeRedemption, Counts, Created, Found, Grant, Lookup, NewGrant, NewSession, RefreshOutcome,
         RefreshRotation, Session, SessionAndConsent, Store, StoreError, Swept, TokenReference, TokenState,
     },
 };
@@ -178,9 +178,14 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn client(&self, client_id: &ClientId) -> Result<Option<Client>, StoreError> {
+    async fn look_up(&self, lookup: Lookup<'_>, now: Timestamp) -> Result<Found, StoreError> {
+        let signing_keys = if lookup.signing_keys { Some(self.signing_keys(now).await?) } else { None };
         let state = self.state();
-        Ok(state.clients.get(client_id).map(|client| state.client(client)))
+        Ok(Found {
+            client: lookup.client.and_then(|client_id| state.clients.get(client_id)).map(|client| state.client(client)),
+            token: lookup.token.and_then(|token| state.token_state(token, now)).unwrap_or(TokenState::Inactive),
+            signing_keys,
+        })
     }
 
     async fn clients(&self) -> Result<Vec<Client>, StoreError> {
@@ -408,19 +413,6 @@ impl Store for MemoryStore {
             }
         }
         Ok(())
-    }
-
-    async fn introspect(
-        &self,
-        caller: Option<&ClientId>,
-        token: Option<&TokenReference>,
-        now: Timestamp,
-    ) -> Result<Introspection, StoreError> {
-        let state = self.state();
-        Ok(Introspection {
-            caller: caller.and_then(|caller| state.clients.get(caller)).map(|client| state.client(client)),
-            token: token.and_then(|token| state.token_state(token, now)).unwrap_or(TokenState::Inactive),
-        })
     }
 
     async fn signing_keys(&self, now: Timestamp) -> Result<Vec<SealedKey>, StoreError> {

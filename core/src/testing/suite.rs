@@ -139,6 +139,7 @@ macro_rules! store_suite {
                 a_caller_may_be_unknown,
                 a_caller_need_not_be_read,
                 no_token_is_inactive,
+                signing_keys_come_along,
                 a_refresh_token_is_described,
                 a_rotated_token_is_described_in_its_place,
                 a_refresh_token_expires,

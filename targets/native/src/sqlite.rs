@@ -18,7 +18,7 @@ use authly_core::{
         PasswordHash, ScopeDescription, Scopes, Timestamp, User, UserCredentials,
     },
     store::{
-        CodeOutcome, CodeRedemption, Counts, Created, Grant, Introspection, NewGrant, NewSession, RefreshOutcome,
+        CodeOutcome, CodeRedemption, Counts, Created, Found, Grant, Lookup, NewGrant, NewSession, RefreshOutcome,
         RefreshRotation, Session, SessionAndConsent, Store, StoreError, Swept, TokenReference, TokenState,
         sqlite as statements,
     },
@@ -415,8 +415,47 @@ impl Store for SqliteStore {
         Ok(())
     }
 
-    async fn client(&self, client_id: &ClientId) -> Result<Option<Client>, StoreError> {
-        self.client_where(client_id).await
+    async fn look_up(&self, lookup: Lookup<'_>, now: Timestamp) -> Result<Found, StoreError> {
+        // Keys only ever come and go: it does not matter that they are read a moment before.
+        let signing_keys = if lookup.signing_keys { Some(self.signing_keys(now).await?) } else { None };
+        let caller = lookup.client;
+        let now = now.timestamp_micros();
+        let (row, token) = match lookup.token {
+            None => {
+                let client = match caller {
+                    Some(client_id) => self.client_where(client_id).await?,
+                    None => None,
+                };
+                return Ok(Found { client, token: TokenState::Inactive, signing_keys });
+            }
+            Some(TokenReference::Refresh { id, generation, digest }) => {
+                let query = self
+                    .query(statements::INTROSPECT_REFRESH_TOKEN)
+                    .bind(caller.map(ClientId::as_str))
+                    .bind(id)
+                    .bind(generation)
+                    .bind(digest.as_bytes().as_slice())
+                    .bind(now);
+                let row = one(&self.readers, query).await?;
+                let token = row.refresh_token_state()?;
+                (row, token)
+            }
+            Some(TokenReference::Access { jti, client_id, grant_id, expires_at }) => {
+                let query = self
+                    .query(statements::INTROSPECT_ACCESS_TOKEN)
+                    .bind(caller.map(ClientId::as_str))
+                    .bind(client_id.as_str())
+                    .bind(jti)
+                    .bind(grant_id)
+                    .bind(expires_at.timestamp_micros())
+                    .bind(now);
+                let row = one(&self.readers, query).await?;
+                let token = row.access_token_state()?;
+                (row, token)
+            }
+        };
+        let exists = row.get::<Option<Uuid>>("id")?.is_some();
+        Ok(Found { client: exists.then(|| row.client()).transpose()?, token, signing_keys })
     }
 
     async fn clients(&self) -> Result<Vec<Client>, StoreError> {
@@ -687,51 +726,6 @@ impl Store for SqliteStore {
                 .bind(now),
         };
         execute(&self.writer, query).await.map(drop)
-    }
-
-    async fn introspect(
-        &self,
-        caller: Option<&ClientId>,
-        token: Option<&TokenReference>,
-        now: Timestamp,
-    ) -> Result<Introspection, StoreError> {
-        let now = now.timestamp_micros();
-        let (row, token) = match token {
-            None => {
-                let caller = match caller {
-                    Some(caller) => self.client_where(caller).await?,
-                    None => None,
-                };
-                return Ok(Introspection { caller, token: TokenState::Inactive });
-            }
-            Some(TokenReference::Refresh { id, generation, digest }) => {
-                let query = self
-                    .query(statements::INTROSPECT_REFRESH_TOKEN)
-                    .bind(caller.map(ClientId::as_str))
-                    .bind(id)
-                    .bind(generation)
-                    .bind(digest.as_bytes().as_slice())
-                    .bind(now);
-                let row = one(&self.readers, query).await?;
-                let token = row.refresh_token_state()?;
-                (row, token)
-            }
-            Some(TokenReference::Access { jti, client_id, grant_id, expires_at }) => {
-                let query = self
-                    .query(statements::INTROSPECT_ACCESS_TOKEN)
-                    .bind(caller.map(ClientId::as_str))
-                    .bind(client_id.as_str())
-                    .bind(jti)
-                    .bind(grant_id)
-                    .bind(expires_at.timestamp_micros())
-                    .bind(now);
-                let row = one(&self.readers, query).await?;
-                let token = row.access_token_state()?;
-                (row, token)
-            }
-        };
-        let exists = row.get::<Option<Uuid>>("id")?.is_some();
-        Ok(Introspection { caller: exists.then(|| row.client()).transpose()?, token })
     }
 
     async fn signing_keys(&self, now: Timestamp) -> Result<Vec<SealedKey>, StoreError> {

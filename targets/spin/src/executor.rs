@@ -34,8 +34,10 @@ impl SpinExecutor {
         let types: Vec<_> = result.columns().iter().map(|column| column.data_type.clone()).collect();
         let mut rows = Vec::new();
         while let Some(values) = result.rows().next().await {
-            let columns = types.iter().zip(values).map(|(data_type, value)| column(data_type, value));
-            rows.push(Row::new(statement, columns.collect::<Result<_, _>>()?));
+            let columns: Option<_> =
+                types.iter().zip(values).map(|(data_type, value)| column(data_type, value)).collect();
+            let columns = columns.ok_or_else(|| Error::Decode(format!("the columns {types:?} hold something else")))?;
+            rows.push(Row::new(statement, columns));
         }
         // A failure half-way shows here, and nowhere else.
         result.result().await?;
@@ -86,10 +88,9 @@ fn parameter(value: Value) -> ParameterValue {
     parameter.unwrap_or(ParameterValue::DbNull)
 }
 
-/// A null has no type of its own: that of its column tells.
-fn column(data_type: &DbDataType, value: DbValue) -> Result<Value, Error> {
-    let unexpected = || Error::Decode(format!("a column is {data_type:?}, or its value is of another type"));
-    Ok(match (data_type, value) {
+/// A null has no type of its own: that of its column tells. `None` for types that no statement reads.
+fn column(data_type: &DbDataType, value: DbValue) -> Option<Value> {
+    Some(match (data_type, value) {
         (DbDataType::Boolean, DbValue::Boolean(value)) => Value::Bool(Some(value)),
         (DbDataType::Boolean, DbValue::DbNull) => Value::Bool(None),
         (DbDataType::Int32, DbValue::Int32(value)) => Value::Int4(Some(value)),
@@ -100,18 +101,14 @@ fn column(data_type: &DbDataType, value: DbValue) -> Result<Value, Error> {
         (DbDataType::Str, DbValue::DbNull) => Value::Text(None),
         (DbDataType::Binary, DbValue::Binary(value)) => Value::Bytea(Some(value)),
         (DbDataType::Binary, DbValue::DbNull) => Value::Bytea(None),
-        (DbDataType::Uuid, DbValue::Uuid(value)) => {
-            Value::Uuid(Some(Uuid::parse_str(&value).map_err(|_| unexpected())?))
-        }
+        (DbDataType::Uuid, DbValue::Uuid(value)) => Value::Uuid(Some(Uuid::parse_str(&value).ok()?)),
         (DbDataType::Uuid, DbValue::DbNull) => Value::Uuid(None),
-        (DbDataType::Jsonb, DbValue::Jsonb(value)) => {
-            Value::Jsonb(Some(String::from_utf8(value).map_err(|_| unexpected())?))
-        }
+        (DbDataType::Jsonb, DbValue::Jsonb(value)) => Value::Jsonb(Some(String::from_utf8(value).ok()?)),
         (DbDataType::Jsonb, DbValue::DbNull) => Value::Jsonb(None),
         (DbDataType::ArrayStr, DbValue::ArrayStr(value)) => {
-            Value::TextArray(Some(value.into_iter().collect::<Option<_>>().ok_or_else(unexpected)?))
+            Value::TextArray(Some(value.into_iter().collect::<Option<_>>()?))
         }
         (DbDataType::ArrayStr, DbValue::DbNull) => Value::TextArray(None),
-        _ => return Err(unexpected()),
+        _ => return None,
     })
 }

@@ -38,7 +38,6 @@ statements! {
     REVOKE_ACCESS_TOKEN = "revoke_access_token",
     INTROSPECT_REFRESH_TOKEN = "introspect_refresh_token",
     INTROSPECT_ACCESS_TOKEN = "introspect_access_token",
-    ACCESS_TOKEN_STATE = "access_token_state",
     SIGNING_KEYS = "signing_keys",
     CREATE_SIGNING_KEY = "create_signing_key",
     RESEAL_SIGNING_KEY = "reseal_signing_key",

@@ -19,8 +19,8 @@ use crate::{
         RedirectUri, ScopeDescription, Scopes, Timestamp, User,
     },
     store::{
-        CodeOutcome, CodeRedemption, Grant, NewGrant, NewRefreshToken, NewSession, RefreshOutcome, RefreshRotation,
-        Store, StoreError, TokenReference, TokenState,
+        CodeOutcome, CodeRedemption, Grant, Lookup, NewGrant, NewRefreshToken, NewSession, RefreshOutcome,
+        RefreshRotation, Store, StoreError, TokenReference, TokenState,
     },
 };
 
@@ -291,7 +291,7 @@ impl<S: Store> Family<S> {
     }
 
     pub(super) async fn introspect(&self, token: &TokenReference, now: Timestamp) -> Result<TokenState, StoreError> {
-        Ok(self.store.introspect(Some(&self.client.client_id), Some(token), now).await?.token)
+        Ok(self.store.look_up(Lookup { token: Some(token), ..Lookup::default() }, now).await?.token)
     }
 
     /// The refresh token of this generation can be used, and so can the access token; nothing changes by this.
