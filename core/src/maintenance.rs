@@ -5,6 +5,7 @@ use crate::{
     ports::Host,
     server::Server,
     store::{Store, Swept},
+    telemetry::{self, Event},
 };
 
 /// The most rows of one kind that one statement removes.
@@ -23,6 +24,15 @@ impl<S: Store, H: Host> Server<S, H> {
     /// Rotates signing keys and removes what has ended, in bounded batches: a run that is stopped has done part of
     /// the work, and the next one does the rest.
     pub async fn maintain(&self) -> Result<Report, Fault> {
+        let done = self.run_jobs().await;
+        self.host.count(Event::Maintenance(match done {
+            Ok(_) => telemetry::Maintenance::Success,
+            Err(_) => telemetry::Maintenance::Failure,
+        }));
+        done
+    }
+
+    async fn run_jobs(&self) -> Result<Report, Fault> {
         let new_signing_key = self.rotate_signing_keys(self.host.now()).await?;
         let mut swept = Swept::default();
         loop {

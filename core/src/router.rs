@@ -113,6 +113,30 @@ impl Endpoint {
         }
     }
 
+    /// Its name in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Home => "home",
+            Self::Authorize => "authorize",
+            Self::Consent => "consent",
+            Self::Login => "login",
+            Self::Logout => "logout",
+            Self::Token => "token",
+            Self::Refresh => "refresh",
+            Self::Revoke => "revoke",
+            Self::Introspect => "introspect",
+            Self::Me => "me",
+            Self::Metadata => "metadata",
+            Self::Jwks => "jwks",
+            Self::Health => "health",
+            Self::Live => "live",
+            Self::Ready => "ready",
+            Self::Stylesheet => "stylesheet",
+            Self::Demo => "demo",
+            Self::DemoCallback => "demo_callback",
+        }
+    }
+
     /// The methods it knows.
     pub const fn methods(self) -> &'static [Method] {
         match self {

@@ -26,6 +26,7 @@ use crate::{
     response::{self, Audience, Reply, WithHeader},
     router::{self, Cors, Endpoint},
     store::Store,
+    telemetry::Event,
 };
 
 /// The header that carries a request's id, in and out.
@@ -104,9 +105,14 @@ impl<S: Store, H: Host> Server<S, H> {
         let audience = endpoint.map_or_else(|| audience_of_unknown(&request), Endpoint::audience);
         let reply = match self.answer(&exchange, endpoint).await {
             Ok(reply) => reply,
-            Err(error) => response::error(&error, audience, &self.config, &request_id),
+            Err(error) => self.error(&error, audience, &request_id),
         };
         self.finish(reply, &exchange, endpoint)
+    }
+
+    /// The endpoint that a request for this path reaches, for a host's metrics: whatever is none has no name.
+    pub fn endpoint(&self, path: &str) -> Option<Endpoint> {
+        Endpoint::route(path, &self.config)
     }
 
     /// Answers a request that a target cannot hand over: its body is too large, say, or it took too long.
@@ -114,8 +120,15 @@ impl<S: Store, H: Host> Server<S, H> {
         let now = self.host.now();
         let request = Request::new(Bytes::new());
         let request_id = self.request_id(&request, now);
-        let reply = response::error(&error.into(), Audience::Program, &self.config, &request_id);
+        let reply = self.error(&error.into(), Audience::Program, &request_id);
         self.finish(reply, &Exchange { request: &request, now, request_id: &request_id }, None)
+    }
+
+    fn error(&self, error: &Error, audience: Audience, request_id: &str) -> Reply {
+        if let Error::Fault(fault) = error {
+            self.host.count(Event::from(fault));
+        }
+        response::error(error, audience, &self.config, request_id)
     }
 
     fn request_id(&self, request: &Request<Bytes>, now: Timestamp) -> String {
