@@ -1,7 +1,9 @@
 //! One file per endpoint: parse, decide, one store call, render.
 
+mod admin;
 pub(crate) mod assets;
 mod authorize;
+mod bearer;
 mod client_authentication;
 mod demo;
 pub use demo::DEMO_CLIENT_ID;

@@ -15,8 +15,10 @@ mod response;
 pub mod router;
 pub mod server;
 pub mod store;
+pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod trace;
 
 pub use endpoint::DEMO_CLIENT_ID;
 pub use request::{ClientAddress, MAX_BODY, read_body};

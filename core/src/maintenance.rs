@@ -5,6 +5,7 @@ use crate::{
     ports::Host,
     server::Server,
     store::{Store, Swept},
+    telemetry::{self, Event},
 };
 
 /// The most rows of one kind that one statement removes.
@@ -17,23 +18,41 @@ pub struct Report {
     pub swept: Swept,
     /// Whether a new signing key was made.
     pub new_signing_key: bool,
+    /// Whether nothing is left to do.
+    pub is_finished: bool,
 }
 
 impl<S: Store, H: Host> Server<S, H> {
     /// Rotates signing keys and removes what has ended, in bounded batches: a run that is stopped has done part of
     /// the work, and the next one does the rest.
     pub async fn maintain(&self) -> Result<Report, Fault> {
+        self.maintain_within(u32::MAX).await
+    }
+
+    /// The same, with so many batches at most: for a host that ends whatever takes long.
+    pub async fn maintain_within(&self, batches: u32) -> Result<Report, Fault> {
+        let done = self.run_jobs(batches).await;
+        self.host.count(Event::Maintenance(match done {
+            Ok(_) => telemetry::Maintenance::Success,
+            Err(_) => telemetry::Maintenance::Failure,
+        }));
+        done
+    }
+
+    async fn run_jobs(&self, batches: u32) -> Result<Report, Fault> {
         let new_signing_key = self.rotate_signing_keys(self.host.now()).await?;
-        let mut swept = Swept::default();
-        loop {
+        let mut report = Report { new_signing_key, ..Report::default() };
+        for _ in 0..batches {
             let batch = self.store.sweep(self.host.now(), BATCH).await?;
-            swept.authorization_codes += batch.authorization_codes;
-            swept.tokens += batch.tokens;
-            swept.grants += batch.grants;
-            swept.sessions += batch.sessions;
+            report.swept.authorization_codes += batch.authorization_codes;
+            report.swept.tokens += batch.tokens;
+            report.swept.grants += batch.grants;
+            report.swept.sessions += batch.sessions;
             if batch.total() == 0 {
-                return Ok(Report { swept, new_signing_key });
+                report.is_finished = true;
+                break;
             }
         }
+        Ok(report)
     }
 }

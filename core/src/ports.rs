@@ -5,6 +5,7 @@ use std::future::Future;
 use crate::{
     crypto::{InvalidKey, PrivateKey, Signer, Verifier, software},
     model::{Password, PasswordHash, Timestamp},
+    telemetry::Event,
 };
 
 /// The wall clock. The core reads it once per request.
@@ -63,7 +64,13 @@ pub trait Signatures: Send + Sync + 'static {
     }
 }
 
-/// All ports together, in one value that a target builds.
-pub trait Host: Clock + Entropy + PasswordHashing + Signatures {}
+/// Where what operators count goes. By default nowhere.
+pub trait Telemetry: Send + Sync + 'static {
+    /// Counts one. It neither waits nor fails.
+    fn count(&self, _event: Event) {}
+}
 
-impl<T: Clock + Entropy + PasswordHashing + Signatures> Host for T {}
+/// All ports together, in one value that a target builds.
+pub trait Host: Clock + Entropy + PasswordHashing + Signatures + Telemetry {}
+
+impl<T: Clock + Entropy + PasswordHashing + Signatures + Telemetry> Host for T {}

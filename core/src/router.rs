@@ -31,6 +31,8 @@ pub enum Endpoint {
     Introspect,
     /// `/api/v1/users/me`
     Me,
+    /// `/admin/maintenance`
+    Maintenance,
     /// `/.well-known/oauth-authorization-server`
     Metadata,
     /// `/.well-known/jwks.json`
@@ -68,7 +70,7 @@ const METADATA: &str = "/.well-known/oauth-authorization-server";
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Home,
         Self::Authorize,
         Self::Consent,
@@ -79,6 +81,7 @@ impl Endpoint {
         Self::Revoke,
         Self::Introspect,
         Self::Me,
+        Self::Maintenance,
         Self::Metadata,
         Self::Jwks,
         Self::Health,
@@ -102,6 +105,7 @@ impl Endpoint {
             Self::Revoke => "/auth/revoke",
             Self::Introspect => "/auth/introspect",
             Self::Me => "/api/v1/users/me",
+            Self::Maintenance => "/admin/maintenance",
             Self::Metadata => METADATA,
             Self::Jwks => "/.well-known/jwks.json",
             Self::Health => "/health",
@@ -113,11 +117,36 @@ impl Endpoint {
         }
     }
 
+    /// Its name in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Home => "home",
+            Self::Authorize => "authorize",
+            Self::Consent => "consent",
+            Self::Login => "login",
+            Self::Logout => "logout",
+            Self::Token => "token",
+            Self::Refresh => "refresh",
+            Self::Revoke => "revoke",
+            Self::Introspect => "introspect",
+            Self::Me => "me",
+            Self::Maintenance => "maintenance",
+            Self::Metadata => "metadata",
+            Self::Jwks => "jwks",
+            Self::Health => "health",
+            Self::Live => "live",
+            Self::Ready => "ready",
+            Self::Stylesheet => "stylesheet",
+            Self::Demo => "demo",
+            Self::DemoCallback => "demo_callback",
+        }
+    }
+
     /// The methods it knows.
     pub const fn methods(self) -> &'static [Method] {
         match self {
             Self::Authorize | Self::Login | Self::Logout => GET_AND_POST,
-            Self::Consent | Self::Token | Self::Refresh | Self::Revoke | Self::Introspect => POST,
+            Self::Consent | Self::Token | Self::Refresh | Self::Revoke | Self::Introspect | Self::Maintenance => POST,
             Self::Home
             | Self::Me
             | Self::Metadata

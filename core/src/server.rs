@@ -26,6 +26,7 @@ use crate::{
     response::{self, Audience, Reply, WithHeader},
     router::{self, Cors, Endpoint},
     store::Store,
+    telemetry::Event,
 };
 
 /// The header that carries a request's id, in and out.
@@ -109,9 +110,14 @@ impl<S: Store, H: Host> Server<S, H> {
         let audience = endpoint.map_or_else(|| audience_of_unknown(&request), Endpoint::audience);
         let reply = match self.answer(&exchange, endpoint).await {
             Ok(reply) => reply,
-            Err(error) => response::error(&error, audience, &self.config, &request_id),
+            Err(error) => self.error(&error, audience, &request_id),
         };
         self.finish(reply, &exchange, endpoint)
+    }
+
+    /// The endpoint that a request for this path reaches, for a host's metrics: whatever is none has no name.
+    pub fn endpoint(&self, path: &str) -> Option<Endpoint> {
+        Endpoint::route(path, &self.config)
     }
 
     /// Answers a request that a target cannot hand over: its body is too large, say, or it took too long.
@@ -119,8 +125,15 @@ impl<S: Store, H: Host> Server<S, H> {
         let now = self.host.now();
         let request = Request::new(Bytes::new());
         let request_id = self.request_id(&request, now);
-        let reply = response::error(&error.into(), Audience::Program, &self.config, &request_id);
+        let reply = self.error(&error.into(), Audience::Program, &request_id);
         self.finish(reply, &Exchange { request: &request, now, request_id: &request_id }, None)
+    }
+
+    fn error(&self, error: &Error, audience: Audience, request_id: &str) -> Reply {
+        if let Error::Fault(fault) = error {
+            self.host.count(Event::from(fault));
+        }
+        response::error(error, audience, &self.config, request_id)
     }
 
     fn request_id(&self, request: &Request<Bytes>, now: Timestamp) -> String {
@@ -170,6 +183,7 @@ impl<S: Store, H: Host> Server<S, H> {
             Endpoint::Revoke => self.revoke(exchange).await,
             Endpoint::Introspect => self.introspect(exchange).await,
             Endpoint::Me => self.me(exchange).await,
+            Endpoint::Maintenance => self.run_maintenance(exchange).await,
             Endpoint::Metadata => Ok(self.metadata()),
             Endpoint::Jwks => self.jwks(exchange).await,
             Endpoint::Health | Endpoint::Ready => Ok(self.ready(exchange).await),

@@ -19,6 +19,7 @@ use crate::{
     router::Endpoint,
     server::{CachedClient, Exchange, Server},
     store::{NewGrant, SessionAndConsent, Store},
+    telemetry::{Authorization, Event},
 };
 
 const CONSENT: &str = "consent";
@@ -67,7 +68,7 @@ impl<S: Store, H: Host> Server<S, H> {
         let is_post = exchange.request.method() == Method::POST;
         let parameters =
             if is_post { Parameters::from_form(exchange.request)? } else { Parameters::from_query(exchange.request)? };
-        let destination = self.destination(&parameters, exchange).await?;
+        let destination = self.destination_to_decide(&parameters, exchange).await?;
         let Some((token, known)) = self.person(exchange, destination.client()).await? else {
             // The person is authenticated before anything is sent to the client, errors included
             // (RFC 9700 §4.11.2). A form that another site posted comes without the cookie, which is SameSite=Lax;
@@ -76,7 +77,7 @@ impl<S: Store, H: Host> Server<S, H> {
         };
         let request = match self.authorization_request(&parameters, destination.client()) {
             Ok(request) => request,
-            Err(error) => return Ok(destination.error(self.config.issuer.as_str(), &error)),
+            Err(error) => return Ok(self.refuse_authorization(&destination, &error, Authorization::Invalid)),
         };
         let scopes = consent::grantable(&request.scopes, &known.session.user);
         let client = destination.client();
@@ -100,7 +101,7 @@ impl<S: Store, H: Host> Server<S, H> {
         let csrf_token = form.require("csrf_token")?;
         let decision = form.require("decision")?;
         let parameters = Parameters::parse(request.as_bytes())?;
-        let destination = self.destination(&parameters, exchange).await?;
+        let destination = self.destination_to_decide(&parameters, exchange).await?;
         let Some((token, known)) = self.person(exchange, destination.client()).await? else {
             return Ok(see_other(&self.login_location(request)));
         };
@@ -108,10 +109,9 @@ impl<S: Store, H: Host> Server<S, H> {
             let error = ProtocolError::invalid_request("the form was not made for this session");
             return Err(error.with_status(StatusCode::FORBIDDEN).into());
         }
-        let issuer = self.config.issuer.as_str();
         let request = match self.authorization_request(&parameters, destination.client()) {
             Ok(request) => request,
-            Err(error) => return Ok(destination.error(issuer, &error)),
+            Err(error) => return Ok(self.refuse_authorization(&destination, &error, Authorization::Invalid)),
         };
         match decision {
             "allow" => {
@@ -120,7 +120,7 @@ impl<S: Store, H: Host> Server<S, H> {
             }
             "deny" => {
                 let error = ProtocolError::new(ErrorCode::AccessDenied, "the person did not allow it");
-                Ok(destination.error(issuer, &error))
+                Ok(self.refuse_authorization(&destination, &error, Authorization::Denied))
             }
             _ => Err(ProtocolError::invalid_request("decision must be allow or deny").into()),
         }
@@ -176,6 +176,24 @@ impl<S: Store, H: Host> Server<S, H> {
         // A state that was sent twice is an error for the client, without any state to tell it by.
         let state = parameters.get("state").ok().flatten().map(str::to_owned);
         Ok(Destination { client, redirect_uri, state })
+    }
+
+    /// The same for a request that is decided here, and counted.
+    async fn destination_to_decide(
+        &self,
+        parameters: &Parameters,
+        exchange: &Exchange<'_>,
+    ) -> Result<Destination, Error> {
+        let destination = self.destination(parameters, exchange).await;
+        if let Err(Error::Protocol(_)) = destination {
+            self.host.count(Event::Authorization(Authorization::Rejected));
+        }
+        destination
+    }
+
+    fn refuse_authorization(&self, destination: &Destination, error: &ProtocolError, result: Authorization) -> Reply {
+        self.host.count(Event::Authorization(result));
+        destination.error(self.config.issuer.as_str(), error)
     }
 
     /// Everything else of the request; what is wrong here is sent to the client.
@@ -280,6 +298,7 @@ impl<S: Store, H: Host> Server<S, H> {
             remember_consent,
         };
         self.store.create_grant(&grant).await?;
+        self.host.count(Event::Authorization(Authorization::Granted));
         Ok(destination.redirect(self.config.issuer.as_str(), &[("code", code.expose())]))
     }
 }

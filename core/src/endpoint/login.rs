@@ -14,6 +14,7 @@ use crate::{
     router::Endpoint,
     server::{Exchange, Server},
     store::{NewSession, Store},
+    telemetry::{self, Event},
 };
 
 const LOGIN: &str = "login";
@@ -69,6 +70,7 @@ impl<S: Store, H: Host> Server<S, H> {
                 self.start_session(exchange, &credentials, return_to).await
             }
             None => {
+                self.host.count(Event::Login(telemetry::Login::Failure));
                 tracing::info!(
                     target: "authly::audit",
                     request_id = exchange.request_id,
@@ -108,6 +110,7 @@ impl<S: Store, H: Host> Server<S, H> {
             replaces: self.session_token(exchange).map(|token| token.digest()),
         };
         self.store.create_session(&session).await?;
+        self.host.count(Event::Login(telemetry::Login::Success));
         tracing::info!(
             target: "authly::audit",
             request_id = exchange.request_id,

@@ -47,6 +47,12 @@ impl<S: Store, H: Host> Server<S, H> {
         self.load_key_ring(now).await
     }
 
+    /// Since when the key signs that is in use; `None` while none was used yet, and under HS256.
+    pub fn signing_key_activated_at(&self) -> Option<Timestamp> {
+        let cached = self.key_ring.read().unwrap_or_else(PoisonError::into_inner);
+        cached.as_ref().and_then(|cached| cached.ring.activated_at())
+    }
+
     fn cached_key_ring(&self, now: Timestamp, max_age: TimeDelta) -> Option<Arc<KeyRing>> {
         let cached = self.key_ring.read().unwrap_or_else(PoisonError::into_inner);
         cached.as_ref().filter(|cached| now - cached.loaded_at < max_age).map(|cached| Arc::clone(&cached.ring))

@@ -1,12 +1,16 @@
 //! `authly`: the server, its migrations and its maintenance, in one program.
 
+mod metrics;
 mod serve;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use authly_core::{Server, config::Environment, ports::Clock as _, store::Store};
-use authly_native::{Database, NativeConfig, NativeHost, first_run, logging};
+use authly_native::{
+    Database, NativeConfig, NativeHost, first_run, logging,
+    metrics::{Metrics, Observed},
+};
 use clap::{Parser, Subcommand};
 
 #[global_allocator]
@@ -98,9 +102,14 @@ async fn run(command: Command, config: NativeConfig) -> anyhow::Result<()> {
 }
 
 #[expect(clippy::print_stdout, reason = "it is what the command is for")]
-async fn run_with<S: Store>(command: Command, mut config: NativeConfig, store: S) -> anyhow::Result<()> {
+async fn run_with<S: Store + Observed>(command: Command, mut config: NativeConfig, store: S) -> anyhow::Result<()> {
     config.core.demo = config.core.environment == Environment::Development;
-    let host = NativeHost::new(config.core.password_cost, config.hashing);
+    let metrics = config.metrics_enabled.then(|| Arc::new(Metrics::new()));
+    let mut host = NativeHost::new(config.core.password_cost, config.hashing);
+    if let Some(metrics) = &metrics {
+        store.observe(Arc::clone(metrics));
+        host = host.with_telemetry(Arc::<Metrics>::clone(metrics));
+    }
     let server = Server::new(config.core.clone(), store, host);
     if let Command::Maintenance(MaintenanceCommand::Run) = command {
         let report = server.maintain().await?;
@@ -111,7 +120,7 @@ async fn run_with<S: Store>(command: Command, mut config: NativeConfig, store: S
         return Ok(());
     }
     prepare(&config, &server).await;
-    serve::serve(&config, server).await
+    serve::serve(&config, server, metrics).await
 }
 
 /// Makes the first rows. A database that is down or not migrated yet does not keep the server from starting: it

@@ -7,8 +7,15 @@ use std::{
 };
 
 use anyhow::Context as _;
-use authly_core::{ClientAddress, Server, error::Fault, proxy::TrustedProxies, read_body, store::Store};
-use authly_native::{NativeConfig, NativeHost, logging::Access};
+use authly_core::{
+    ClientAddress, Server, error::Fault, proxy::TrustedProxies, read_body, store::Store, trace::TraceContext,
+};
+use authly_native::{
+    NativeConfig, NativeHost,
+    host::OsEntropy,
+    logging::{Access, traced},
+    metrics::{Metrics, Observed},
+};
 use axum::{Extension, Router, body::Body, extract::State};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
@@ -24,8 +31,13 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
-struct Container<S> {
-    server: Server<S, NativeHost>,
+use crate::metrics;
+
+pub(crate) struct Container<S> {
+    pub(crate) server: Server<S, NativeHost>,
+    pub(crate) metrics: Option<Arc<Metrics>>,
+    /// Whether metrics are served beside everything else.
+    metrics_here: bool,
     proxies: TrustedProxies,
     timeout: Duration,
 }
@@ -35,11 +47,23 @@ struct Container<S> {
 struct Peer(IpAddr);
 
 /// Serves until SIGTERM or SIGINT.
-pub(crate) async fn serve<S: Store>(config: &NativeConfig, server: Server<S, NativeHost>) -> anyhow::Result<()> {
+pub(crate) async fn serve<S: Store + Observed>(
+    config: &NativeConfig,
+    server: Server<S, NativeHost>,
+    metrics: Option<Arc<Metrics>>,
+) -> anyhow::Result<()> {
     let address = SocketAddr::new(config.host, config.port);
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let container =
-        Arc::new(Container { server, proxies: config.trusted_proxies.clone(), timeout: config.request_timeout });
+    let container = Arc::new(Container {
+        server,
+        metrics,
+        metrics_here: config.metrics_address.is_none(),
+        proxies: config.trusted_proxies.clone(),
+        timeout: config.request_timeout,
+    });
+    if let Some(address) = config.metrics_address.filter(|_| container.metrics.is_some()) {
+        metrics::listen(address, Arc::clone(&container)).await?;
+    }
     if let Some(period) = config.maintenance_interval {
         tokio::spawn(maintain(Arc::clone(&container), period));
     }
@@ -74,7 +98,7 @@ pub(crate) async fn serve<S: Store>(config: &NativeConfig, server: Server<S, Nat
     Ok(())
 }
 
-fn spawn_connection<S: Store>(
+fn spawn_connection<S: Store + Observed>(
     container: &Arc<Container<S>>,
     graceful: &GracefulShutdown,
     io: TokioIo<tokio::net::TcpStream>,
@@ -98,17 +122,29 @@ fn spawn_connection<S: Store>(
     });
 }
 
-async fn answer<S: Store>(
+async fn answer<S: Store + Observed>(
     State(container): State<Arc<Container<S>>>,
     Extension(Peer(peer)): Extension<Peer>,
     request: Request<Body>,
 ) -> Response<Body> {
-    let access = Access::begin(&request);
-    let client_address = container.proxies.client_address(peer, request.headers());
-    let handled = timeout(container.timeout, container.handle(request, client_address)).await;
-    let response = handled.unwrap_or_else(|_| container.server.refuse(Fault::Timeout));
-    access.end(&response, Some(client_address), None);
-    response.map(Body::from)
+    if container.metrics_here
+        && let Some(page) = metrics::answer(&container, &request, peer)
+    {
+        return page;
+    }
+    let trace = TraceContext::of(request.headers(), None, &OsEntropy);
+    traced(trace, async move {
+        let access = Access::begin(&request, container.server.endpoint(request.uri().path()));
+        let client_address = container.proxies.client_address(peer, request.headers());
+        let handled = timeout(container.timeout, container.handle(request, client_address)).await;
+        let response = handled.unwrap_or_else(|_| container.server.refuse(Fault::Timeout));
+        let observation = access.end(&response, Some(client_address), None);
+        if let Some(metrics) = &container.metrics {
+            metrics.request(&observation);
+        }
+        response.map(Body::from)
+    })
+    .await
 }
 
 impl<S: Store> Container<S> {

@@ -3,22 +3,29 @@
 
 mod event;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use authly_core::{
     ClientAddress, Server,
     error::{Fault, ProtocolError},
+    trace::{TraceContext, from_hex},
 };
 use authly_native::{
     Database, NativeConfig, NativeHost,
     config::{LogFormat, environment_variable},
+    emf::Emf,
     first_run,
-    logging::{self, Access},
+    host::OsEntropy,
+    logging::{self, Access, Invocation, traced},
     postgres,
 };
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, Response};
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -34,10 +41,11 @@ const MARGIN: Duration = Duration::from_millis(250);
 struct Function {
     server: Server<postgres::Store, NativeHost>,
     config: NativeConfig,
+    metrics: Arc<Emf>,
 }
 
 fn main() -> ExitCode {
-    match start() {
+    match start(Instant::now()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             logging::start("info", LogFormat::Json);
@@ -58,23 +66,26 @@ fn variable(name: &str) -> Result<Option<String>, String> {
     Ok(environment_variable(name)?.or_else(|| default.map(str::to_owned)))
 }
 
-fn start() -> anyhow::Result<()> {
+fn start(started: Instant) -> anyhow::Result<()> {
     let config = NativeConfig::read(&variable).map_err(|problems| {
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("the configuration cannot be used: {}", problems.join("; "))
     })?;
     logging::start(&config.log_level, config.log_format);
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(run(config))
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(run(config, started))
 }
 
-async fn run(config: NativeConfig) -> anyhow::Result<()> {
+async fn run(config: NativeConfig, started: Instant) -> anyhow::Result<()> {
     // The first statement connects, not this.
     let Database::Postgres(store) = Database::open(&config).await? else {
         anyhow::bail!("DATABASE_URL: a function keeps no files: it must be postgresql://…");
     };
-    let host = NativeHost::new(config.core.password_cost, config.hashing);
+    let name = environment_variable("AWS_LAMBDA_FUNCTION_NAME").ok().flatten();
+    let metrics = Arc::new(Emf::new(name.unwrap_or_else(|| "authly".to_owned()), config.metrics_enabled));
+    let host = NativeHost::new(config.core.password_cost, config.hashing).with_telemetry(Arc::<Emf>::clone(&metrics));
     let server = Server::new(config.core.clone(), store, host);
-    let function = Arc::new(Function { server, config });
+    metrics.cold_start(started.elapsed());
+    let function = Arc::new(Function { server, config, metrics });
     let handler = service_fn(move |event: LambdaEvent<Value>| {
         let function = Arc::clone(&function);
         // In a box: the types around a future this deep would be too deep for the compiler.
@@ -88,12 +99,19 @@ fn is_schedule(event: &Value) -> bool {
     matches!(event["source"].as_str(), Some("aws.events" | "aws.scheduler")) || event["authly"] == "maintenance"
 }
 
+/// The trace that X-Ray names: its root is a time and a random part, together as long as an id of W3C's.
+fn xray_trace(context: &Context) -> Option<[u8; 16]> {
+    let root = context.xray_trace_id.as_deref()?.split(';').find_map(|part| part.trim().strip_prefix("Root=1-"))?;
+    from_hex(root.replacen('-', "", 1).as_bytes())
+}
+
 impl Function {
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
         let LambdaEvent { payload, context } = event;
         // An HTTP request cannot pass for a schedule: its JSON is the gateway's, not the client's.
         if is_schedule(&payload) {
-            return self.maintain().await;
+            let trace = TraceContext::of(&HeaderMap::new(), xray_trace(&context), &OsEntropy);
+            return traced(trace, self.maintain()).await;
         }
         let event: HttpEvent = serde_json::from_value(payload)?;
         let source = event.source().ok_or("the event is neither an HTTP request nor a schedule's")?;
@@ -112,13 +130,19 @@ impl Function {
         if let Some(address) = address {
             request.extensions_mut().insert(ClientAddress(address));
         }
-        let access = Access::begin(&request);
+        let trace = TraceContext::of(request.headers(), xray_trace(context), &OsEntropy);
+        let access = Access::begin(&request, self.server.endpoint(request.uri().path()));
         let left = context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
         let limit = self.config.request_timeout.min(left.saturating_sub(MARGIN));
-        let handled = timeout(limit, self.server.handle(request)).await;
-        let response = handled.unwrap_or_else(|_| self.server.refuse(Fault::Timeout));
-        access.end(&response, address, Some(&context.request_id));
-        response
+        let (aws_request_id, xray_trace_id) = (context.request_id.as_str(), context.xray_trace_id.as_deref());
+        traced(trace, async {
+            let handled = timeout(limit, self.server.handle(request)).await;
+            let response = handled.unwrap_or_else(|_| self.server.refuse(Fault::Timeout));
+            let observation = access.end(&response, address, Some(Invocation { aws_request_id, xray_trace_id }));
+            self.metrics.request(&observation);
+            response
+        })
+        .await
     }
 
     /// What a server process does by itself. A failure is the function's: whoever invoked it tries again.

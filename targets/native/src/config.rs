@@ -1,6 +1,11 @@
 //! Configuration from the environment. Every variable may come from a file named by `NAME_FILE` instead.
 
-use std::{fmt, fs, net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    fmt, fs,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use authly_core::{
     config::{Config, Environment, Problem, Reader, Setting},
@@ -96,6 +101,10 @@ pub struct NativeConfig {
     pub log_level: String,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
+    /// `METRICS_ENABLED`.
+    pub metrics_enabled: bool,
+    /// `METRICS_ADDRESS`: where metrics are served, if not beside everything else.
+    pub metrics_address: Option<SocketAddr>,
     /// `ADMIN_EMAIL` and `ADMIN_PASSWORD`: an administrator to make where there is none of this address.
     pub admin: Option<Administrator>,
     /// `PASSWORD_HASHING_CONCURRENCY` and `PASSWORD_HASHING_QUEUE`.
@@ -184,6 +193,14 @@ impl NativeConfig {
             "pretty" => Some(LogFormat::Pretty),
             _ => None,
         });
+        let metrics_enabled = reader.flag("METRICS_ENABLED", true);
+        let metrics_address = reader.text("METRICS_ADDRESS").and_then(|text| {
+            let address = text.parse().ok();
+            if address.is_none() {
+                reader.problem("METRICS_ADDRESS", "it must be an IP address with a port, such as 0.0.0.0:9464");
+            }
+            address
+        });
         let admin = Self::read_admin(&mut reader);
         let limits = HashingLimits::default();
         let concurrency = u32::try_from(limits.concurrency).unwrap_or(1);
@@ -207,6 +224,8 @@ impl NativeConfig {
             trusted_proxies,
             log_level,
             log_format,
+            metrics_enabled,
+            metrics_address,
             admin,
             hashing,
             request_timeout,

@@ -14,7 +14,8 @@ use authly_core::{
         password::{self, PasswordCost},
     },
     model::{Password, PasswordHash, Timestamp},
-    ports::{Clock, Entropy, HashingBusy, PasswordCheck, PasswordHashing, Signatures},
+    ports::{Clock, Entropy, HashingBusy, PasswordCheck, PasswordHashing, Signatures, Telemetry},
+    telemetry::Event,
 };
 use tokio::sync::Semaphore;
 
@@ -27,6 +28,16 @@ pub struct OsEntropy;
 impl Entropy for OsEntropy {
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system gives random bytes");
+    }
+}
+
+/// The operating system's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct OsClock;
+
+impl Clock for OsClock {
+    fn now(&self) -> Timestamp {
+        chrono::Utc::now()
     }
 }
 
@@ -52,7 +63,17 @@ pub struct NativeHost {
     cost: PasswordCost,
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
-    queue: usize,
+    limits: HashingLimits,
+    telemetry: Option<Arc<dyn Telemetry>>,
+}
+
+/// How much password hashing goes on at this moment.
+#[derive(Clone, Copy, Debug)]
+pub struct HashingLoad {
+    /// Hashes that are being computed.
+    pub running: usize,
+    /// Those that wait for their turn.
+    pub waiting: usize,
 }
 
 /// Counts one that waits, also when it is cancelled.
@@ -71,8 +92,21 @@ impl NativeHost {
             cost,
             permits: Arc::new(Semaphore::new(limits.concurrency)),
             waiting: AtomicUsize::new(0),
-            queue: limits.queue,
+            limits,
+            telemetry: None,
         }
+    }
+
+    /// The same host, with somebody who counts.
+    #[must_use]
+    pub fn with_telemetry(self, telemetry: Arc<dyn Telemetry>) -> Self {
+        Self { telemetry: Some(telemetry), ..self }
+    }
+
+    /// How much password hashing goes on.
+    pub fn hashing_load(&self) -> HashingLoad {
+        let running = self.limits.concurrency.saturating_sub(self.permits.available_permits());
+        HashingLoad { running, waiting: self.waiting.load(Ordering::Relaxed) }
     }
 
     /// Runs `work` on a thread for blocking work, when it is its turn. The permit goes with the work: a caller that
@@ -80,7 +114,7 @@ impl NativeHost {
     async fn hashing<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, HashingBusy> {
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
         let counted = Waiting(&self.waiting);
-        if waiting >= self.queue {
+        if waiting >= self.limits.queue {
             return Err(HashingBusy);
         }
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| HashingBusy)?;
@@ -96,7 +130,7 @@ impl NativeHost {
 
 impl Clock for NativeHost {
     fn now(&self) -> Timestamp {
-        chrono::Utc::now()
+        OsClock.now()
     }
 }
 
@@ -125,5 +159,13 @@ impl Signatures for NativeHost {
 
     fn verifier(&self, key: &PrivateKey) -> Result<Box<dyn Verifier>, InvalidKey> {
         signature::verifier(key)
+    }
+}
+
+impl Telemetry for NativeHost {
+    fn count(&self, event: Event) {
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.count(event);
+        }
     }
 }

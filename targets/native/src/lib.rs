@@ -4,9 +4,11 @@
 pub mod config;
 pub mod data;
 pub mod database;
+pub mod emf;
 pub mod first_run;
 pub mod host;
 pub mod logging;
+pub mod metrics;
 pub mod postgres;
 pub mod signature;
 pub mod sqlite;

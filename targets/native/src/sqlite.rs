@@ -35,6 +35,8 @@ use sqlx::{
 };
 use uuid::Uuid;
 
+use crate::metrics::{Observed, PoolLoad};
+
 /// The migrations of `migrations/sqlite`.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
@@ -394,6 +396,13 @@ impl Row {
             activates_at: self.time("activates_at")?,
             retires_at: self.optional_time("retires_at")?,
         })
+    }
+}
+
+impl Observed for SqliteStore {
+    fn pool_load(&self) -> PoolLoad {
+        let active = |pool: &SqlitePool| pool.size() as usize - pool.num_idle().min(pool.size() as usize);
+        PoolLoad { active: active(&self.writer) + active(&self.readers), max: 1 + READERS as usize, waiting: 0 }
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use authly_core::{
     crypto::password::{self, PasswordCost},
     model::{Password, PasswordHash, Timestamp},
-    ports::{Clock, Entropy, HashingBusy, PasswordCheck, PasswordHashing, Signatures},
+    ports::{Clock, Entropy, HashingBusy, PasswordCheck, PasswordHashing, Signatures, Telemetry},
+    telemetry::Event,
 };
 
 pub(crate) struct SpinHost {
@@ -36,3 +37,11 @@ impl PasswordHashing for SpinHost {
 }
 
 impl Signatures for SpinHost {}
+
+/// An instance is gone before anybody could ask it: each event is a line of the log, to be counted there.
+impl Telemetry for SpinHost {
+    fn count(&self, event: Event) {
+        let counter = event.counter();
+        tracing::info!(target: "authly::telemetry", counter = counter.name, label = counter.label, value = event.value());
+    }
+}
