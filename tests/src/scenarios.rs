@@ -2,6 +2,7 @@
 //! its database's fixtures, and nothing of how it is run.
 
 pub mod access_tokens;
+pub mod administration;
 pub mod authorization_endpoint;
 pub mod bad_input;
 pub mod client_credentials;
@@ -77,6 +78,11 @@ macro_rules! http_scenarios {
                 an_unknown_path_is_404
                 odd_cookies_are_ignored
                 every_reply_has_its_security_headers_and_an_id
+            }
+            shared administration {
+                a_client_with_the_scope_runs_maintenance
+                maintenance_takes_the_scope
+                maintenance_takes_a_token
             }
             shared client_credentials {
                 a_confidential_client_gets_a_token_for_itself

@@ -310,15 +310,20 @@ impl Target {
     /// A scope of its own, not a default one.
     pub async fn scope(&self) -> String {
         let name = format!("scope-{}", unique());
+        assert_eq!(self.scope_named(&name).await, Created::Created);
+        name
+    }
+
+    /// This scope, unless another scenario was faster.
+    pub async fn scope_named(&self, name: &str) -> Created {
         let scope = ScopeDescription {
-            name: name.clone(),
+            name: name.to_owned(),
             description: format!("Do what {name} allows"),
             is_default: false,
             is_active: true,
         };
         let created = store!(&self.store, store => store.create_scope(new_id(&OsEntropy, now()), &scope, now()));
-        assert_eq!(created.expect("the database answers"), Created::Created);
-        name
+        created.expect("the database answers")
     }
 
     /// A public client: authorization code and refresh token; scopes `read`, `write` and `profile`.
