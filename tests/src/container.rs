@@ -21,7 +21,7 @@ pub struct OnPostgres;
 static SQLITE: Mutex<Weak<TestServer>> = Mutex::const_new(Weak::new());
 static POSTGRES: Mutex<Weak<TestServer>> = Mutex::const_new(Weak::new());
 
-async fn shared(server: &Mutex<Weak<TestServer>>, start: impl Future<Output = TestServer>) -> Running {
+pub(crate) async fn shared(server: &Mutex<Weak<TestServer>>, start: impl Future<Output = TestServer>) -> Running {
     let mut weak = server.lock().await;
     let server = match weak.upgrade() {
         Some(server) => server,
@@ -38,7 +38,7 @@ pub async fn target(server: &TestServer) -> Target {
     target.with_log(&server.log_path())
 }
 
-async fn running(server: Arc<TestServer>) -> Running {
+pub(crate) async fn running(server: Arc<TestServer>) -> Running {
     Running::new(target(&server).await, server)
 }
 

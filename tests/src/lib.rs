@@ -8,5 +8,7 @@ pub mod postgres;
 pub mod proxy;
 pub mod scenarios;
 pub mod server;
+pub mod spin;
+pub mod storm;
 pub mod target;
 pub mod user_agent;

@@ -1,4 +1,4 @@
-//! A real `authly` process for a test: on a free port, with a database of its own.
+//! A real server process for a test: on a free port, with a database of its own.
 
 use std::{
     any::Any,
@@ -18,6 +18,8 @@ use tokio::{
     net::TcpStream,
     time::{sleep, timeout},
 };
+
+use crate::spin::Application;
 
 /// What tests sign and derive with: long enough, and nobody's.
 pub const JWT_SECRET_KEY: &str = "the tests' own root key, of no use to anyone else";
@@ -75,19 +77,38 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
+/// What runs.
+#[derive(Clone, Debug)]
+pub enum Program {
+    /// The container's: `authly serve`.
+    Authly,
+    /// A Spin application in the tests' own host.
+    Spin(Application),
+}
+
+impl Program {
+    fn command(&self, port: u16, variables: &[(String, String)]) -> Command {
+        match self {
+            Self::Authly => {
+                let mut command = Command::new(program("authly"));
+                // Nothing of the developer's own settings leaks in.
+                command.arg("serve").env_clear().envs(variables.iter().map(|(name, value)| (name, value)));
+                command
+            }
+            Self::Spin(application) => application.command(port, variables),
+        }
+    }
+}
+
 struct Process {
     child: Child,
 }
 
 impl Process {
-    fn spawn(variables: &[(String, String)], directory: &Path, log: &Path) -> Self {
+    fn spawn(mut command: Command, directory: &Path, log: &Path) -> Self {
         let log = fs::OpenOptions::new().create(true).append(true).open(log).expect("the log file opens");
-        let child = Command::new(program("authly"))
-            .arg("serve")
-            // Nothing of the developer's own settings leaks in.
-            .env_clear()
+        let child = command
             .envs(env::vars_os().filter(|(name, _)| name == "PATH" || name == "LLVM_PROFILE_FILE"))
-            .envs(variables.iter().map(|(name, value)| (name, value)))
             .current_dir(directory)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file handle"))
@@ -112,6 +133,7 @@ impl Drop for Process {
 
 /// A running server. Dropping it kills the process; when a test is failing, its log is printed.
 pub struct TestServer {
+    program: Program,
     process: Mutex<Option<Process>>,
     database: Database,
     variables: Vec<(String, String)>,
@@ -123,14 +145,19 @@ impl TestServer {
     /// Starts a server on this database. `variables` override the tests' defaults; `{base}` in a value is replaced by
     /// the server's own base URL. It returns when the server is ready.
     pub async fn start(database: Database, variables: &[(&str, &str)]) -> Self {
+        Self::start_program(Program::Authly, database, variables).await
+    }
+
+    /// The same with another program.
+    pub async fn start_program(program: Program, database: Database, variables: &[(&str, &str)]) -> Self {
         // Between finding a port and binding it, somebody else may take it.
         for _ in 0..3 {
-            let server = Self::launch(&database, variables);
+            let server = Self::launch(&program, &database, variables);
             if server.wait_until_ready().await {
                 return server;
             }
         }
-        let server = Self::launch(&database, variables);
+        let server = Self::launch(&program, &database, variables);
         if !server.wait_until_ready().await {
             let log = server.log();
             panic!("the server does not become ready; its log:\n{log}");
@@ -143,7 +170,7 @@ impl TestServer {
         Self::start(Database::sqlite(), variables).await
     }
 
-    fn launch(database: &Database, overrides: &[(&str, &str)]) -> Self {
+    fn launch(program: &Program, database: &Database, overrides: &[(&str, &str)]) -> Self {
         let port = free_port();
         let base = format!("http://127.0.0.1:{port}");
         let directory = tempfile::Builder::new().prefix("authly-server-").tempdir().expect("a temporary directory");
@@ -166,13 +193,15 @@ impl TestServer {
             variables.push(((*name).to_owned(), value.replace("{base}", &base)));
         }
         let process = Mutex::new(None);
-        let server = Self { process, database: database.clone(), variables, port, directory };
+        let (program, database) = (program.clone(), database.clone());
+        let server = Self { program, process, database, variables, port, directory };
         server.spawn();
         server
     }
 
     fn spawn(&self) {
-        let process = Process::spawn(&self.variables, self.directory.path(), &self.log_path());
+        let command = self.program.command(self.port, &self.variables);
+        let process = Process::spawn(command, self.directory.path(), &self.log_path());
         *self.process() = Some(process);
     }
 
