@@ -162,9 +162,13 @@ impl Function {
         self.directory.path().join("function.log")
     }
 
+    /// It as a server that scenarios can talk to.
+    pub async fn target(&self) -> Target {
+        Target::new(&self.base, &self.issuer, self.database.url()).await.with_log(&self.log_path())
+    }
+
     async fn running(self: Arc<Self>) -> Running {
-        let target = Target::new(&self.base, &self.issuer, self.database.url()).await;
-        Running::new(target.with_log(&self.log_path()), self)
+        Running::new(self.target().await, self)
     }
 }
 
