@@ -11,12 +11,10 @@ use authly_core::{
     ClientAddress, MAX_BODY, Server,
     error::{Fault, ProtocolError},
     store::Store,
-    trace::TraceContext,
 };
 use authly_native::{
     NativeConfig, NativeHost,
-    host::OsEntropy,
-    logging::{Access, traced},
+    logging::{Access, trace_of, traced},
     metrics::{Metrics, Observed},
     proxy::TrustedProxies,
 };
@@ -137,8 +135,7 @@ async fn answer<S: Store + Observed>(
     {
         return page;
     }
-    let trace = TraceContext::of(request.headers(), None, &OsEntropy);
-    traced(trace, async move {
+    traced(trace_of(request.headers(), None), async move {
         let access = Access::begin(&request, container.server.endpoint(request.uri().path()));
         let client_address = container.proxies.client_address(peer, request.headers());
         let handled = timeout(container.timeout, container.handle(request, client_address)).await;
