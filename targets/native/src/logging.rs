@@ -10,6 +10,7 @@ use std::{
 };
 
 use authly_core::{
+    ports::Entropy,
     router::Endpoint,
     server::REQUEST_ID,
     trace::{TraceContext, from_hex},
@@ -27,7 +28,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::{config::LogFormat, host::OsEntropy};
+use crate::config::LogFormat;
 
 /// Starts logging. `level` is a level or a filter such as `info,authly_core=debug`.
 pub fn start(level: &str, format: LogFormat) {
@@ -56,7 +57,16 @@ tokio::task_local! {
 pub fn trace_of(headers: &HeaderMap, xray_trace_id: Option<&str>) -> TraceContext {
     let root = xray_trace_id.and_then(|text| text.split(';').find_map(|part| part.trim().strip_prefix("Root=1-")));
     let otherwise = root.and_then(|root| from_hex(root.replacen('-', "", 1).as_bytes()));
-    TraceContext::of(headers, otherwise, &OsEntropy)
+    TraceContext::of(headers, otherwise, &Unique)
+}
+
+/// Ids of traces must be unlikely to meet, not hard to guess: they cost no system call.
+struct Unique;
+
+impl Entropy for Unique {
+    fn fill(&self, bytes: &mut [u8]) {
+        fastrand::fill(bytes);
+    }
 }
 
 /// Handles a request: whatever is logged meanwhile names its trace. Not a span of `tracing`, which would cost every
