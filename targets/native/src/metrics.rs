@@ -11,7 +11,7 @@ use authly_core::{
 use http::{HeaderValue, Response, header};
 use prometheus::{
     Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-    core::Collector, process_collector::ProcessCollector,
+    core::Collector,
 };
 
 use crate::{
@@ -130,7 +130,12 @@ impl Metrics {
         let build = Opts::new("authly_build_info", "The program that runs; always 1.")
             .const_label("version", env!("CARGO_PKG_VERSION"));
         register(&metrics.registry, IntGauge::with_opts(build)).set(1);
-        metrics.registry.register(Box::new(ProcessCollector::for_self())).expect(LEGAL);
+        // Memory, processor time and open files, which it reads from procfs.
+        #[cfg(target_os = "linux")]
+        {
+            let process = prometheus::process_collector::ProcessCollector::for_self();
+            metrics.registry.register(Box::new(process)).expect(LEGAL);
+        }
         metrics
     }
 
