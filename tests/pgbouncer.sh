@@ -3,6 +3,8 @@
 # prints its host:port, for AUTHLY_TEST_PGBOUNCER; `stop` ends it. Every database and role goes through.
 set -eu
 
+# Debian's place for it, which is not in everybody's PATH.
+PATH=$PATH:/usr/sbin
 state=${AUTHLY_TEST_PGBOUNCER_DIR:-${TMPDIR:-/tmp}/authly-pgbouncer-$(id -u)}
 
 fail() {

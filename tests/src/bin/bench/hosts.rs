@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use authly_core::crypto::password::PasswordCost;
-use authly_tests::{container, server::TestServer};
+use authly_tests::{container, server::TestServer, target::Target};
 
-use crate::latency::{self, Latencies};
+use crate::latency::{self, Stopwatch, Subject};
 
 /// What a server is configured with in production, as far as it costs time.
 pub fn variables() -> [(&'static str, String); 5] {
@@ -19,21 +19,20 @@ pub fn variables() -> [(&'static str, String); 5] {
     ]
 }
 
-/// The container, which others are compared with.
-pub async fn container() -> (Latencies, u64) {
+/// Measures a host and the container, turn by turn, and prints a table.
+pub async fn compare_with_container(name: &str, target: &Target, stopwatch: Stopwatch<'_>) {
     let variables = variables();
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let server = TestServer::start(container::postgres().await, &variables).await;
-    let latencies = latency::of(&container::target(&server).await, &|| None).await;
-    (latencies, server.resident_kib())
-}
-
-/// Both side by side, as a table.
-pub fn compare(name: &str, other: &Latencies, container: &Latencies) {
+    let container = container::target(&server).await;
+    let mut subjects = [Subject::new(&container, &|| None).await, Subject::new(target, stopwatch).await];
+    let table = latency::of(&mut subjects).await;
+    println!("container, resident at the end: {} KiB\n", server.resident_kib());
     println!("| warm, median | container | {name} | ratio |");
     println!("|---|---|---|---|");
-    for ((operation, time), (_, base)) in other.iter().zip(container) {
-        let ratio = time.as_secs_f64() / base.max(&Duration::from_nanos(1)).as_secs_f64();
-        println!("| {operation} | {base:.2?} | {time:.2?} | {ratio:.2} |");
+    for (operation, medians) in table {
+        let [base, time] = [0, 1].map(|index| medians.get(index).copied().unwrap_or_default());
+        let ratio = time.as_secs_f64() / base.max(Duration::from_nanos(1)).as_secs_f64();
+        println!("| {} | {base:.2?} | {time:.2?} | {ratio:.2} |", operation.name());
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use authly_tests::{
     container,
-    http::RequestExt as _,
     lambda::{Function, Gateway},
 };
 use tokio::time::sleep;
@@ -52,10 +51,6 @@ pub async fn run() {
     );
     let (function, _) = start(&variables).await;
     let target = function.target().await;
-    target.get("/health/ready").reply().await.expect(200);
-    let latencies = latency::of(&target, &|| Some(function.take_invocations())).await;
-    let (base, container_resident) = hosts::container().await;
-    let resident = function.resident_kib();
-    println!("resident: {idle} KiB idle, {resident} KiB at the end; container at the end {container_resident} KiB\n");
-    hosts::compare("Lambda", &latencies, &base);
+    hosts::compare_with_container("Lambda", &target, &|| Some(function.take_invocations())).await;
+    println!("\nfunction, resident: {idle} KiB idle, {} KiB at the end", function.resident_kib());
 }
