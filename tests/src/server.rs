@@ -260,10 +260,7 @@ impl TestServer {
     }
 
     fn memory_kib(&self, which: &str) -> u64 {
-        let pid = self.process().as_ref().expect("it runs").pid();
-        let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).expect("procfs");
-        let line = status.lines().find_map(|line| line.strip_prefix(which)).expect("a process has memory");
-        line.trim().trim_end_matches("kB").trim().parse().expect("a number")
+        memory_kib(self.process().as_ref().expect("it runs").child.id(), which)
     }
 
     /// The processor time that the process has used so far.
@@ -355,6 +352,13 @@ impl Drop for TestServer {
             eprintln!("--- log of the server at {} ---\n{}--- end ---", self.base(), self.log());
         }
     }
+}
+
+/// How much memory a process has, in KiB, by the name of a line of its status (proc(5)), such as `VmRSS:`.
+pub fn memory_kib(pid: u32, which: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("procfs");
+    let line = status.lines().find_map(|line| line.strip_prefix(which)).expect("a process has memory");
+    line.trim().trim_end_matches("kB").trim().parse().expect("a number")
 }
 
 /// The processor time that a process has used, in user and in kernel mode; `None` where there is no such process.

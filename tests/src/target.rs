@@ -34,6 +34,7 @@ use uuid::Uuid;
 
 use crate::{
     http::{Reply, RequestExt as _, encode},
+    postgres::past_pgbouncer,
     server::{JWT_SECRET_KEY, read_from},
     user_agent::UserAgent,
 };
@@ -212,12 +213,14 @@ async fn open(database_url: &str) -> AnyStore {
 impl Target {
     /// A server that is reached at `base`, calls itself `issuer`, and keeps its state in this database.
     pub async fn new(base: &str, issuer: &str, database_url: &str) -> Self {
+        let is_sqlite = database_url.starts_with("sqlite:");
+        let database_url = if is_sqlite { database_url.to_owned() } else { past_pgbouncer(database_url) };
         Self {
             base: base.to_owned(),
             issuer: issuer.to_owned(),
             client: http_client(),
-            database_url: database_url.to_owned(),
-            store: open(database_url).await,
+            store: open(&database_url).await,
+            database_url,
             inspector: OnceCell::new(),
             log: None,
         }

@@ -7,13 +7,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use authly_core::{
-    ClientAddress, Server, error::Fault, proxy::TrustedProxies, read_body, store::Store, trace::TraceContext,
-};
+use authly_core::{ClientAddress, Server, error::Fault, proxy::TrustedProxies, read_body, store::Store};
 use authly_native::{
     NativeConfig, NativeHost,
-    host::OsEntropy,
-    logging::{Access, traced},
+    logging::{Access, trace_of, traced},
     metrics::{Metrics, Observed},
 };
 use axum::{Extension, Router, body::Body, extract::State};
@@ -132,8 +129,7 @@ async fn answer<S: Store + Observed>(
     {
         return page;
     }
-    let trace = TraceContext::of(request.headers(), None, &OsEntropy);
-    traced(trace, async move {
+    traced(trace_of(request.headers(), None), async move {
         let access = Access::begin(&request, container.server.endpoint(request.uri().path()));
         let client_address = container.proxies.client_address(peer, request.headers());
         let handled = timeout(container.timeout, container.handle(request, client_address)).await;

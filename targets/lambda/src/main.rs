@@ -1,5 +1,5 @@
 //! `authly-lambda`: the server as an AWS Lambda function. HTTP events come from API Gateway, a function URL or a load
-//! balancer; a schedule's event runs the maintenance.
+//! balancer; a schedule's event runs the maintenance, and an operator's the migrations.
 
 mod event;
 
@@ -13,15 +13,13 @@ use anyhow::Context as _;
 use authly_core::{
     ClientAddress, Server,
     error::{Fault, ProtocolError},
-    trace::{TraceContext, from_hex},
 };
 use authly_native::{
     Database, NativeConfig, NativeHost,
     config::{LogFormat, environment_variable},
     emf::Emf,
     first_run,
-    host::OsEntropy,
-    logging::{self, Access, Invocation, traced},
+    logging::{self, Access, Invocation, trace_of, traced},
     postgres,
 };
 use bytes::Bytes;
@@ -80,8 +78,7 @@ async fn run(config: NativeConfig, started: Instant) -> anyhow::Result<()> {
     let Database::Postgres(store) = Database::open(&config).await? else {
         anyhow::bail!("DATABASE_URL: a function keeps no files: it must be postgresql://…");
     };
-    let name = environment_variable("AWS_LAMBDA_FUNCTION_NAME").ok().flatten();
-    let metrics = Arc::new(Emf::new(name.unwrap_or_else(|| "authly".to_owned()), config.metrics_enabled));
+    let metrics = Arc::new(Emf::of_this_function(config.metrics_enabled));
     let host = NativeHost::new(config.core.password_cost, config.hashing).with_telemetry(Arc::<Emf>::clone(&metrics));
     let server = Server::new(config.core.clone(), store, host);
     metrics.cold_start(started.elapsed());
@@ -94,24 +91,20 @@ async fn run(config: NativeConfig, started: Instant) -> anyhow::Result<()> {
     lambda_runtime::run(handler).await.map_err(anyhow::Error::from_boxed).context("the runtime interface failed")
 }
 
-/// Whether this is the event of a schedule: EventBridge's rules and scheduler, or any with `"authly": "maintenance"`.
-fn is_schedule(event: &Value) -> bool {
-    matches!(event["source"].as_str(), Some("aws.events" | "aws.scheduler")) || event["authly"] == "maintenance"
-}
-
-/// The trace that X-Ray names: its root is a time and a random part, together as long as an id of W3C's.
-fn xray_trace(context: &Context) -> Option<[u8; 16]> {
-    let root = context.xray_trace_id.as_deref()?.split(';').find_map(|part| part.trim().strip_prefix("Root=1-"))?;
-    from_hex(root.replacen('-', "", 1).as_bytes())
+/// What is to be done, where the event is no HTTP request: what its member `authly` says. The events of EventBridge's
+/// rules and scheduler mean the maintenance.
+fn job(event: &Value) -> Option<&str> {
+    let is_schedule = matches!(event["source"].as_str(), Some("aws.events" | "aws.scheduler"));
+    event["authly"].as_str().or(is_schedule.then_some("maintenance"))
 }
 
 impl Function {
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
         let LambdaEvent { payload, context } = event;
-        // An HTTP request cannot pass for a schedule: its JSON is the gateway's, not the client's.
-        if is_schedule(&payload) {
-            let trace = TraceContext::of(&HeaderMap::new(), xray_trace(&context), &OsEntropy);
-            return traced(trace, self.maintain()).await;
+        // An HTTP request cannot pass for a job: its JSON is the gateway's, not the client's.
+        if let Some(job) = job(&payload) {
+            let trace = trace_of(&HeaderMap::new(), context.xray_trace_id.as_deref());
+            return traced(trace, self.run(job)).await;
         }
         let event: HttpEvent = serde_json::from_value(payload)?;
         let source = event.source().ok_or("the event is neither an HTTP request nor a schedule's")?;
@@ -130,12 +123,11 @@ impl Function {
         if let Some(address) = address {
             request.extensions_mut().insert(ClientAddress(address));
         }
-        let trace = TraceContext::of(request.headers(), xray_trace(context), &OsEntropy);
         let access = Access::begin(&request, self.server.endpoint(request.uri().path()));
         let left = context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
         let limit = self.config.request_timeout.min(left.saturating_sub(MARGIN));
         let (aws_request_id, xray_trace_id) = (context.request_id.as_str(), context.xray_trace_id.as_deref());
-        traced(trace, async {
+        traced(trace_of(request.headers(), xray_trace_id), async {
             let handled = timeout(limit, self.server.handle(request)).await;
             let response = handled.unwrap_or_else(|_| self.server.refuse(Fault::Timeout));
             let observation = access.end(&response, address, Some(Invocation { aws_request_id, xray_trace_id }));
@@ -145,7 +137,21 @@ impl Function {
         .await
     }
 
-    /// What a server process does by itself. A failure is the function's: whoever invoked it tries again.
+    /// What a server process does by itself, or its operator with it. A failure is the function's: whoever invoked it
+    /// tries again.
+    async fn run(&self, job: &str) -> Result<Value, lambda_runtime::Error> {
+        match job {
+            "maintenance" => self.maintain().await,
+            "migrate" => {
+                let executor = self.server.store().executor();
+                let pending = postgres::pending_migrations(executor).await?;
+                postgres::migrate(executor).await?;
+                Ok(json!({ "applied": pending.into_iter().map(|(_, name)| name).collect::<Vec<_>>() }))
+            }
+            _ => Err(format!("there is no job {job:?}: it is maintenance or migrate").into()),
+        }
+    }
+
     async fn maintain(&self) -> Result<Value, lambda_runtime::Error> {
         if let Some(admin) = &self.config.admin {
             first_run::create_configured_admin(&self.server, admin).await?;

@@ -12,7 +12,7 @@ use authly_core::{
 };
 use serde_json::{Value, json};
 
-use crate::{host::OsClock, logging::Observation};
+use crate::{config::environment_variable, host::OsClock, logging::Observation};
 
 const NAMESPACE: &str = "Authly";
 
@@ -27,9 +27,10 @@ pub struct Emf {
 type Metric = (&'static str, &'static str, f64);
 
 impl Emf {
-    /// Metrics of the function of this name.
-    pub fn new(function: String, is_enabled: bool) -> Self {
-        Self { function, is_enabled }
+    /// Metrics of the function that this process is an instance of.
+    pub fn of_this_function(is_enabled: bool) -> Self {
+        let name = environment_variable("AWS_LAMBDA_FUNCTION_NAME").ok().flatten();
+        Self { function: name.unwrap_or_else(|| "authly".to_owned()), is_enabled }
     }
 
     /// An instance has started; `duration` is the time from the program's start to its readiness.

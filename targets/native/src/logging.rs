@@ -9,8 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use authly_core::{router::Endpoint, server::REQUEST_ID, trace::TraceContext};
-use http::{Method, Request, Response, StatusCode};
+use authly_core::{
+    ports::Entropy,
+    router::Endpoint,
+    server::REQUEST_ID,
+    trace::{TraceContext, from_hex},
+};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::{
     EnvFilter,
@@ -45,6 +50,23 @@ pub fn start(level: &str, format: LogFormat) {
 
 tokio::task_local! {
     static TRACE: TraceContext;
+}
+
+/// The trace that a request goes on with. A function's invocation has one without the header: X-Ray's
+/// (`_X_AMZN_TRACE_ID`), whose root is a time and a random part, together as long as an id of W3C's.
+pub fn trace_of(headers: &HeaderMap, xray_trace_id: Option<&str>) -> TraceContext {
+    let root = xray_trace_id.and_then(|text| text.split(';').find_map(|part| part.trim().strip_prefix("Root=1-")));
+    let otherwise = root.and_then(|root| from_hex(root.replacen('-', "", 1).as_bytes()));
+    TraceContext::of(headers, otherwise, &Unique)
+}
+
+/// Ids of traces must be unlikely to meet, not hard to guess: they cost no system call.
+struct Unique;
+
+impl Entropy for Unique {
+    fn fill(&self, bytes: &mut [u8]) {
+        fastrand::fill(bytes);
+    }
 }
 
 /// Handles a request: whatever is logged meanwhile names its trace. Not a span of `tracing`, which would cost every

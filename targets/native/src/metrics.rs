@@ -2,16 +2,22 @@
 
 use std::{sync::Arc, time::Duration};
 
-use authly_core::{ports::Telemetry, telemetry::Event};
+use authly_core::{
+    Server,
+    ports::{Clock as _, Telemetry},
+    store::Store,
+    telemetry::Event,
+};
+use http::{HeaderValue, Response, header};
 use prometheus::{
     Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-    core::Collector, process_collector::ProcessCollector,
+    core::Collector,
 };
 
-use crate::{host::HashingLoad, logging::Observation};
-
-/// The media type of [`Metrics::page`].
-pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+use crate::{
+    host::{HashingLoad, NativeHost},
+    logging::Observation,
+};
 
 /// Seconds: from an answer out of memory to what only a password hash or a database in trouble takes.
 const BUCKETS: [f64; 14] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -37,14 +43,11 @@ pub trait Observed {
 }
 
 /// What is not counted but looked up when somebody asks.
-#[derive(Clone, Copy, Debug)]
-pub struct Snapshot {
-    /// The database's connections.
-    pub pool: PoolLoad,
-    /// Password hashing.
-    pub hashing: HashingLoad,
-    /// For how long the signing key has been in use, in seconds.
-    pub signing_key_age: Option<f64>,
+struct Snapshot {
+    pool: PoolLoad,
+    hashing: HashingLoad,
+    /// In seconds.
+    signing_key_age: Option<f64>,
 }
 
 /// Every metric of a server.
@@ -127,7 +130,12 @@ impl Metrics {
         let build = Opts::new("authly_build_info", "The program that runs; always 1.")
             .const_label("version", env!("CARGO_PKG_VERSION"));
         register(&metrics.registry, IntGauge::with_opts(build)).set(1);
-        metrics.registry.register(Box::new(ProcessCollector::for_self())).expect(LEGAL);
+        // Memory, processor time and open files, which it reads from procfs.
+        #[cfg(target_os = "linux")]
+        {
+            let process = prometheus::process_collector::ProcessCollector::for_self();
+            metrics.registry.register(Box::new(process)).expect(LEGAL);
+        }
         metrics
     }
 
@@ -146,8 +154,23 @@ impl Metrics {
         }
     }
 
+    /// What is told to whoever asks this server.
+    pub fn response<S: Store + Observed, B: From<String>>(&self, server: &Server<S, NativeHost>) -> Response<B> {
+        let now = server.host().now();
+        let snapshot = Snapshot {
+            pool: server.store().pool_load(),
+            hashing: server.host().hashing_load(),
+            signing_key_age: server.signing_key_activated_at().map(|at| (now - at).as_seconds_f64()),
+        };
+        let mut response = Response::new(self.page(&snapshot).into());
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(prometheus::TEXT_FORMAT));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
     /// Everything, in Prometheus' text format.
-    pub fn page(&self, snapshot: &Snapshot) -> String {
+    fn page(&self, snapshot: &Snapshot) -> String {
         let set = |gauge: &IntGauge, value: usize| gauge.set(value.try_into().unwrap_or(i64::MAX));
         set(&self.connections_active, snapshot.pool.active);
         set(&self.connections_max, snapshot.pool.max);

@@ -1,8 +1,5 @@
 //! Throughput of a real `authly` process over Postgres: operations per second, latency, processor time, memory. Run it by
-//! `tests/bench.sh`, which puts server and database on one core and this on another. Figures are for comparing runs on
-//! one machine, not machines.
-
-#![expect(clippy::print_stdout, reason = "it is what the program is for")]
+//! `tests/bench.sh`, which puts server and database on one core and this on another.
 
 use std::{
     fs,
@@ -45,8 +42,8 @@ struct Bench {
     verifier: CodeVerifier,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+/// Measures and prints.
+pub async fn run() {
     let database = TestDatabase::new().await;
     let store = Arc::clone(database.store());
     let secret = ClientSecret::generate(&OsEntropy);
