@@ -186,9 +186,10 @@ start_postgres() {
   unset DATABASE_URL
 }
 
-# The programs, which tests start, then the tests.
+# The Spin components and the programs, which tests start, then the tests.
 build() {
-  cargo build "${quiet[@]}" --workspace --bins && cargo test "${quiet[@]}" "${selection[@]}" "${arguments[@]}" --no-run
+  cargo build "${quiet[@]}" -p authly-spin -p authly-spin-guest --target wasm32-wasip2 --profile component &&
+    cargo build "${quiet[@]}" --workspace --bins && cargo test "${quiet[@]}" "${selection[@]}" "${arguments[@]}" --no-run
 }
 
 check_wasm() {

@@ -34,8 +34,14 @@ pub(crate) async fn shared(server: &Mutex<Weak<TestServer>>, start: impl Future<
 
 /// The target of a server that runs.
 pub async fn target(server: &TestServer) -> Target {
-    let target = Target::new(&server.base(), server.issuer(), server.database().url()).await;
-    target.with_log(&server.log_path())
+    target_on(server, server.database().url()).await
+}
+
+/// The same, where fixtures reach its database at another address.
+pub async fn target_on(server: &TestServer, database_url: &str) -> Target {
+    let target = Target::new(&server.base(), server.issuer(), database_url).await;
+    let target = target.with_log(&server.log_path());
+    if server.is_on_spin() { target.on_spin() } else { target }
 }
 
 pub(crate) async fn running(server: Arc<TestServer>) -> Running {

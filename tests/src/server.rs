@@ -224,6 +224,11 @@ impl TestServer {
         self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether Spin's host runs it.
+    pub fn is_on_spin(&self) -> bool {
+        matches!(self.program, Program::Spin(_))
+    }
+
     /// The port.
     pub fn port(&self) -> u16 {
         self.port
@@ -287,9 +292,13 @@ impl TestServer {
 
     /// Whether `/health/ready` answers 200 at this moment.
     pub async fn is_ready(&self) -> bool {
+        let path = match &self.program {
+            Program::Spin(application) => application.readiness(),
+            Program::Authly => "/health/ready",
+        };
         let ask = async {
             let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-            let request = "GET /health/ready HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n";
+            let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
             stream.write_all(request.as_bytes()).await?;
             let mut reply = Vec::new();
             stream.read_to_end(&mut reply).await?;

@@ -51,6 +51,12 @@ impl Application {
         TestServer::start_program(Program::Spin(self), database, variables).await
     }
 
+    /// What answers 200 once it runs: Spin itself where instances trap, which a statement of the server's own would
+    /// lead to.
+    pub(crate) fn readiness(&self) -> &'static str {
+        if self.trap_after_statement.is_some() { "/.well-known/spin/health" } else { "/health/ready" }
+    }
+
     pub(crate) fn command(&self, port: u16, variables: &[(String, String)]) -> Command {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace");
         let host = program("authly-spin-host");

@@ -52,6 +52,7 @@ pub struct Target {
     store: AnyStore,
     inspector: OnceCell<App>,
     log: Option<(PathBuf, u64)>,
+    is_on_spin: bool,
 }
 
 /// A server that runs for one scenario alone.
@@ -223,6 +224,34 @@ impl Target {
             database_url,
             inspector: OnceCell::new(),
             log: None,
+            is_on_spin: false,
+        }
+    }
+
+    /// Spin is in front of it.
+    #[must_use]
+    pub fn on_spin(mut self) -> Self {
+        self.is_on_spin = true;
+        self
+    }
+
+    /// Whether Spin is in front of it.
+    pub fn is_on_spin(&self) -> bool {
+        self.is_on_spin
+    }
+
+    /// The answer to a request whose Host header is none, or that has another header which is not UTF-8. `None` where
+    /// Spin refused that before the server saw it: it ends the connection for the one, and answers an empty 500 to the
+    /// other.
+    pub async fn reply_to_malformed(&self, request: RequestBuilder) -> Option<Reply> {
+        match request.try_reply().await {
+            Err(error) if self.is_on_spin && !error.is_timeout() => None,
+            Ok(reply) if self.is_on_spin && reply.status == 500 && reply.body.is_empty() => {
+                let log = self.log.as_ref().map(|(path, offset)| read_from(path, *offset)).unwrap_or_default();
+                assert!(!log.contains("an instance failed"), "{log}");
+                None
+            }
+            result => Some(result.expect("the server answers")),
         }
     }
 

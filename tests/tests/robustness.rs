@@ -11,99 +11,37 @@ use authly_native::postgres::{self, PostgresOptions};
 use authly_tests::{
     container,
     http::{Form, RequestExt as _, encode, in_parallel},
-    postgres::TestDatabase,
-    proxy::{Link, Proxy},
-    server::{Database, TestServer, program},
-    storm::{Storm, expect_consistent, expect_unavailable},
+    proxy::Link,
+    server::{Database, Program, TestServer, program},
+    storm::{kill_in_a_storm, outage, outage_by_proxy},
     target::{Person, Target, http_client},
 };
 use http::header;
 use reqwest::{Client, RequestBuilder};
 use tokio::{net::TcpStream, time::sleep};
 
-async fn kill_in_a_storm(database: Database) {
-    let server = TestServer::start(database, &[]).await;
-    let target = container::target(&server).await;
-    let (app, person) = (target.public().await, target.person().await);
-    for round in 0..3 {
-        let storm = Storm::start(&target, &app, &person).await;
-        sleep(Duration::from_millis(400 + 173 * round)).await;
-        server.kill9();
-        sleep(Duration::from_millis(50)).await;
-        let chains = storm.stop().await;
-        server.restart().await;
-        expect_consistent(&target, &app, chains).await;
-    }
-}
-
 /// SIGKILL in the middle: no token is valid that should not be, none acknowledged is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_in_a_storm_of_refreshes_loses_nothing_on_sqlite() {
-    kill_in_a_storm(Database::sqlite()).await;
+    kill_in_a_storm(TestServer::sqlite(&[]).await).await;
 }
 
 /// The same on Postgres, which goes on without the server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_in_a_storm_of_refreshes_loses_nothing_on_postgres() {
-    kill_in_a_storm(container::postgres().await).await;
-}
-
-/// Takes the database away in the middle of a storm and gives it back.
-async fn outage(
-    target: &Target,
-    server: &TestServer,
-    limit: Duration,
-    take_away: impl AsyncFn(),
-    give_back: impl AsyncFn(),
-) {
-    let (app, person) = (target.public().await, target.person().await);
-    let other = target.tokens(&app, &person).await;
-    target.jwks().await;
-    let storm = Storm::start(target, &app, &person).await;
-    sleep(Duration::from_millis(500)).await;
-    take_away().await;
-    expect_unavailable(target, &app, &other.refresh, limit).await;
-    expect_unavailable(target, &app, &other.refresh, limit).await;
-    give_back().await;
-    let started = Instant::now();
-    while !server.is_ready().await {
-        assert!(started.elapsed() < Duration::from_secs(15), "not ready again; its log:\n{}", server.log());
-        sleep(Duration::from_millis(50)).await;
-    }
-    eprintln!("ready again after {:?}", started.elapsed());
-    // And it serves: the same clients go on where they were.
-    sleep(Duration::from_millis(500)).await;
-    let chains = storm.stop().await;
-    expect_consistent(target, &app, chains).await;
-    target.refresh(&app, &other.refresh).await.expect(200);
-    target.tokens(&app, &person).await;
-    assert!(!server.has_exited());
-    assert!(!server.log().contains("panicked at"));
-}
-
-async fn outage_by_proxy(link: Link, limit: Duration) {
-    let database = TestDatabase::new().await;
-    let direct = url::Url::parse(&database.url()).expect("an address");
-    let upstream = format!("{}:{}", direct.host_str().expect("a host"), direct.port().unwrap_or(5432));
-    let proxy = Proxy::start(upstream).await;
-    let mut proxied = direct.clone();
-    proxied.set_host(Some("127.0.0.1")).expect("a host");
-    proxied.set_port(Some(proxy.port())).expect("a port");
-    let server = TestServer::start(Database::new(proxied.into(), ()), &[]).await;
-    let target = Target::new(&server.base(), server.issuer(), &database.url()).await.with_log(&server.log_path());
-    outage(&target, &server, limit, async || proxy.set(link), async || proxy.set(Link::Up)).await;
+    kill_in_a_storm(TestServer::start(container::postgres().await, &[]).await).await;
 }
 
 /// Nobody listens at the database's address: 503 within a second, on a machine that has something else to do as well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_its_database_everything_is_503_and_service_resumes_by_itself() {
-    outage_by_proxy(Link::Down, Duration::from_millis(2_500)).await;
+    outage_by_proxy(&Program::Authly, Link::Down, Duration::from_millis(2_500)).await;
 }
 
 /// The database accepts connections and says nothing: a hanging machine. That takes as long as a statement may.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_silent_database_everything_is_503_and_service_resumes_by_itself() {
-    outage_by_proxy(Link::Silent, Duration::from_secs(8)).await;
+    outage_by_proxy(&Program::Authly, Link::Silent, Duration::from_secs(8)).await;
 }
 
 /// A private cluster that crashes: connections break, the server is gone, recovers, and refuses while it starts.

@@ -263,11 +263,16 @@ pub async fn only_allowed_hosts_are_answered<H: Host>() {
     }
     for host in ["evil.example", "auth.example.evil.example", "localhost", "auth.example@evil.example", "x:y:z"] {
         for path in ["/login", "/.well-known/oauth-authorization-server", "/auth/token", "/nope"] {
-            let reply = target.get(path).header(header::HOST, host).reply().await;
+            let Some(reply) = target.reply_to_malformed(target.get(path).header(header::HOST, host)).await else {
+                assert_eq!(host, "x:y:z");
+                continue;
+            };
             assert!((400..500).contains(&reply.status) && !reply.text().contains("evil"), "{host}: {reply:?}");
             assert!(reply.header("location").is_none());
         }
-        target.get("/health/ready").header(header::HOST, host).reply().await.expect(200);
+        if let Some(reply) = target.reply_to_malformed(target.get("/health/ready").header(header::HOST, host)).await {
+            reply.expect(200);
+        }
     }
 }
 
