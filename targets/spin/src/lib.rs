@@ -6,7 +6,7 @@
 //! statement.
 
 mod config;
-pub mod executor;
+mod executor;
 mod host;
 
 use std::{

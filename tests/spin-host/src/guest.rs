@@ -15,7 +15,7 @@ use wasmtime::{
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
-    handler::{HandlerState, Instance, Proxy, ProxyHandler, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus},
+    handler::{HandlerState, Instance, Proxy, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus},
     p3::bindings::{Service, ServicePre},
 };
 
@@ -105,19 +105,27 @@ pub struct Instances {
 
 impl Instances {
     /// Instances that take up to `requests` requests, `at_once` of them at the same time.
-    pub fn new(
-        component: &Component,
-        app: Arc<App>,
-        requests: usize,
-        at_once: usize,
-    ) -> wasmtime::Result<ProxyHandler<Self>> {
+    pub fn new(component: &Component, app: Arc<App>, requests: usize, at_once: usize) -> wasmtime::Result<Self> {
         let mut linker = Linker::<Guest>::new(component.engine());
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
         Spin::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         let component = ServicePre::new(linker.instantiate_pre(component)?)?;
-        Ok(ProxyHandler::new(Self { component, app, requests, at_once }))
+        Ok(Self { component, app, requests, at_once })
+    }
+
+    /// How long it takes to make an instance: the median of `count`.
+    pub async fn time(&self, count: usize) -> wasmtime::Result<Duration> {
+        let mut times = Vec::new();
+        for _ in 0..count {
+            let started = Instant::now();
+            let instance = self.instantiate().await?;
+            times.push(started.elapsed());
+            drop(instance);
+        }
+        times.sort_unstable();
+        Ok(times.get(times.len() / 2).copied().unwrap_or_default())
     }
 }
 

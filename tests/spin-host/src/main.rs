@@ -22,6 +22,7 @@ use std::{
 
 use clap::{Parser, ValueEnum};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Result, component::Component, error::Context as _};
+use wasmtime_wasi_http::handler::ProxyHandler;
 
 use crate::{
     guest::{App, Instances},
@@ -53,6 +54,9 @@ struct Arguments {
     /// An instance traps as soon as this many of its statements have been answered by the database.
     #[arg(long)]
     trap_after_statement: Option<usize>,
+    /// Makes so many instances, prints what one takes, and serves nothing.
+    #[arg(long)]
+    time_instances: Option<usize>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -95,7 +99,11 @@ async fn start(arguments: Arguments) -> Result<()> {
         Lifetime::Reuse => (128, 16),
     };
     let instances = Instances::new(&component, Arc::new(app), requests, at_once)?;
-    server::run(arguments.listen, instances).await
+    if let Some(count) = arguments.time_instances {
+        eprintln!("making an instance: {:.1?} (median of {count})", instances.time(count).await?);
+        return Ok(());
+    }
+    server::run(arguments.listen, ProxyHandler::new(instances)).await
 }
 
 /// Compiles the component, or takes it from the cache.

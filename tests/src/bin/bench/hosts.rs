@@ -19,20 +19,26 @@ pub fn variables() -> [(&'static str, String); 5] {
     ]
 }
 
-/// Measures a host and the container, turn by turn, and prints a table.
-pub async fn compare_with_container(name: &str, target: &Target, stopwatch: Stopwatch<'_>) {
+/// Measures hosts and the container, turn by turn, and prints a table of medians with their ratios to the container's.
+pub async fn compare_with_container(hosts: &[(&str, &Target, Stopwatch<'_>)]) {
     let variables = variables();
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let server = TestServer::start(container::postgres().await, &variables).await;
     let container = container::target(&server).await;
-    let mut subjects = [Subject::new(&container, &|| None).await, Subject::new(target, stopwatch).await];
+    let mut subjects = vec![Subject::new(&container, &|| None).await];
+    for (_, target, stopwatch) in hosts {
+        subjects.push(Subject::new(target, *stopwatch).await);
+    }
     let table = latency::of(&mut subjects).await;
     println!("container, resident at the end: {} KiB\n", server.resident_kib());
-    println!("| warm, median | container | {name} | ratio |");
-    println!("|---|---|---|---|");
+    let names: String = hosts.iter().map(|(name, ..)| format!(" {name} | ratio |")).collect();
+    println!("| warm, median | container |{names}");
+    println!("|---|---|{}", "---|---|".repeat(hosts.len()));
     for (operation, medians) in table {
-        let [base, time] = [0, 1].map(|index| medians.get(index).copied().unwrap_or_default());
-        let ratio = time.as_secs_f64() / base.max(Duration::from_nanos(1)).as_secs_f64();
-        println!("| {} | {base:.2?} | {time:.2?} | {ratio:.2} |", operation.name());
+        let mut medians = medians.into_iter();
+        let base = medians.next().unwrap_or_default();
+        let ratio = |time: Duration| time.as_secs_f64() / base.max(Duration::from_nanos(1)).as_secs_f64();
+        let cells: String = medians.map(|time| format!(" {time:.2?} | {:.2} |", ratio(time))).collect();
+        println!("| {} | {base:.2?} |{cells}", operation.name());
     }
 }

@@ -51,6 +51,6 @@ pub async fn run() {
     );
     let (function, _) = start(&variables).await;
     let target = function.target().await;
-    hosts::compare_with_container("Lambda", &target, &|| Some(function.take_invocations())).await;
+    hosts::compare_with_container(&[("Lambda", &target, &|| Some(function.take_invocations()))]).await;
     println!("\nfunction, resident: {idle} KiB idle, {} KiB at the end", function.resident_kib());
 }

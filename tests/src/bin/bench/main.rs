@@ -1,4 +1,4 @@
-//! Benchmarks over real processes and a real Postgres. `tests/bench.sh` and `tests/bench-lambda.sh` run them: figures
+//! Benchmarks over real processes and a real Postgres. `tests/bench.sh` and `tests/bench-targets.sh` run them: figures
 //! are for comparing runs on one machine, not machines.
 
 #![expect(clippy::print_stdout, reason = "it is what the program is for")]
@@ -6,6 +6,7 @@
 mod hosts;
 mod lambda;
 mod latency;
+mod spin;
 mod throughput;
 
 use std::process::ExitCode;
@@ -15,8 +16,9 @@ async fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         None => throughput::run().await,
         Some("lambda") => lambda::run().await,
+        Some("spin") => spin::run().await,
         Some(other) => {
-            eprintln!("bench: there is no benchmark {other:?}; it is nothing or lambda");
+            eprintln!("bench: there is no benchmark {other:?}; it is nothing, lambda or spin");
             return ExitCode::FAILURE;
         }
     }
