@@ -6,6 +6,7 @@
 mod hosts;
 mod lambda;
 mod latency;
+mod telemetry;
 mod throughput;
 
 use std::process::ExitCode;
@@ -15,8 +16,9 @@ async fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         None => throughput::run().await,
         Some("lambda") => lambda::run().await,
+        Some("telemetry") => telemetry::run(),
         Some(other) => {
-            eprintln!("bench: there is no benchmark {other:?}; it is nothing or lambda");
+            eprintln!("bench: there is no benchmark {other:?}; it is nothing, lambda or telemetry");
             return ExitCode::FAILURE;
         }
     }
