@@ -7,6 +7,7 @@ mod hosts;
 mod lambda;
 mod latency;
 mod spin;
+mod telemetry;
 mod throughput;
 
 use std::process::ExitCode;
@@ -17,8 +18,9 @@ async fn main() -> ExitCode {
         None => throughput::run().await,
         Some("lambda") => lambda::run().await,
         Some("spin") => spin::run().await,
+        Some("telemetry") => telemetry::run(),
         Some(other) => {
-            eprintln!("bench: there is no benchmark {other:?}; it is nothing, lambda or spin");
+            eprintln!("bench: there is no benchmark {other:?}; it is nothing, lambda, spin or telemetry");
             return ExitCode::FAILURE;
         }
     }
