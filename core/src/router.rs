@@ -21,6 +21,20 @@ pub enum Endpoint {
     Login,
     /// `/logout`
     Logout,
+    /// `/register`
+    Register,
+    /// `/verify-email`
+    VerifyEmail,
+    /// `/forgot-password`
+    ForgotPassword,
+    /// `/reset-password`
+    ResetPassword,
+    /// `/account`
+    Account,
+    /// `/account/password`
+    AccountPassword,
+    /// `/account/email`
+    AccountEmail,
     /// `/auth/token`
     Token,
     /// `/auth/refresh`
@@ -68,12 +82,19 @@ const METADATA: &str = "/.well-known/oauth-authorization-server";
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 25] = [
         Self::Home,
         Self::Authorize,
         Self::Consent,
         Self::Login,
         Self::Logout,
+        Self::Register,
+        Self::VerifyEmail,
+        Self::ForgotPassword,
+        Self::ResetPassword,
+        Self::Account,
+        Self::AccountPassword,
+        Self::AccountEmail,
         Self::Token,
         Self::Refresh,
         Self::Revoke,
@@ -97,6 +118,13 @@ impl Endpoint {
             Self::Consent => "/consent",
             Self::Login => "/login",
             Self::Logout => "/logout",
+            Self::Register => "/register",
+            Self::VerifyEmail => "/verify-email",
+            Self::ForgotPassword => "/forgot-password",
+            Self::ResetPassword => "/reset-password",
+            Self::Account => "/account",
+            Self::AccountPassword => "/account/password",
+            Self::AccountEmail => "/account/email",
             Self::Token => "/auth/token",
             Self::Refresh => "/auth/refresh",
             Self::Revoke => "/auth/revoke",
@@ -116,7 +144,16 @@ impl Endpoint {
     /// The methods it knows.
     pub const fn methods(self) -> &'static [Method] {
         match self {
-            Self::Authorize | Self::Login | Self::Logout => GET_AND_POST,
+            Self::Authorize
+            | Self::Login
+            | Self::Logout
+            | Self::Register
+            | Self::VerifyEmail
+            | Self::ForgotPassword
+            | Self::ResetPassword
+            | Self::Account
+            | Self::AccountPassword
+            | Self::AccountEmail => GET_AND_POST,
             Self::Consent | Self::Token | Self::Refresh | Self::Revoke | Self::Introspect => POST,
             Self::Home
             | Self::Me
@@ -148,6 +185,13 @@ impl Endpoint {
             | Self::Consent
             | Self::Login
             | Self::Logout
+            | Self::Register
+            | Self::VerifyEmail
+            | Self::ForgotPassword
+            | Self::ResetPassword
+            | Self::Account
+            | Self::AccountPassword
+            | Self::AccountEmail
             | Self::Demo
             | Self::DemoCallback => Audience::Person,
             _ => Audience::Program,
@@ -174,6 +218,7 @@ impl Endpoint {
             | Self::Introspect
             | Self::Metadata => config.oauth_enabled,
             Self::Health | Self::Live | Self::Ready => config.health_check_enabled,
+            Self::Register => config.registration_enabled,
             Self::Demo | Self::DemoCallback => config.demo,
             _ => true,
         }

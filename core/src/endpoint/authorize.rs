@@ -74,6 +74,9 @@ impl<S: Store, H: Host> Server<S, H> {
             // it comes with the GET that follows the login page.
             return Ok(see_other(&self.login_location(&parameters.encode())));
         };
+        if let Some(page) = self.unverified(&token, &known.session.user) {
+            return Ok(page);
+        }
         let request = match self.authorization_request(&parameters, destination.client()) {
             Ok(request) => request,
             Err(error) => return Ok(destination.error(self.config.issuer.as_str(), &error)),
@@ -107,6 +110,9 @@ impl<S: Store, H: Host> Server<S, H> {
         if !self.is_form_token(csrf_token, CONSENT, token.expose(), request) {
             let error = ProtocolError::invalid_request("the form was not made for this session");
             return Err(error.with_status(StatusCode::FORBIDDEN).into());
+        }
+        if let Some(page) = self.unverified(&token, &known.session.user) {
+            return Ok(page);
         }
         let issuer = self.config.issuer.as_str();
         let request = match self.authorization_request(&parameters, destination.client()) {
@@ -277,6 +283,7 @@ impl<S: Store, H: Host> Server<S, H> {
             code_expires_at: exchange.now + self.config.authorization_code_lifetime,
             redirect_uri: destination.redirect_uri.clone(),
             code_challenge: request.code_challenge,
+            origin: exchange.origin(),
             remember_consent,
         };
         self.store.create_grant(&grant).await?;

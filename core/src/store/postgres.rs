@@ -25,6 +25,13 @@ use crate::{
     },
 };
 
+/// Parameters in the order of the statement.
+macro_rules! values {
+    ($($value:expr),* $(,)?) => { vec![$(Value::from($value)),*] };
+}
+
+mod accounts;
+mod outbox;
 mod statement;
 mod value;
 
@@ -32,7 +39,7 @@ pub use statement::{STATEMENTS, Statement};
 pub use value::{FromValue, Json, Row, Value};
 
 /// The newest migration of `migrations/postgres`, which [`Store::ready`] wants to be applied.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 4;
 
 /// Runs statements: what a host supplies.
 pub trait Executor: Send + Sync + 'static {
@@ -64,11 +71,6 @@ impl<E> PostgresStore<E> {
     pub fn executor(&self) -> &E {
         &self.executor
     }
-}
-
-/// Parameters in the order of the statement.
-macro_rules! values {
-    ($($value:expr),* $(,)?) => { vec![$(Value::from($value)),*] };
 }
 
 impl<E: Executor> PostgresStore<E> {
@@ -345,6 +347,8 @@ impl<E: Executor> Store for PostgresStore<E> {
             session.authenticated_at,
             session.expires_at,
             session.replaces,
+            session.origin.address.clone(),
+            session.origin.device.clone(),
         ];
         self.execute(&statement::CREATE_SESSION, parameters).await
     }
@@ -383,6 +387,8 @@ impl<E: Executor> Store for PostgresStore<E> {
             grant.redirect_uri.as_str(),
             grant.code_challenge.as_ref().map(ToString::to_string),
             grant.remember_consent,
+            grant.origin.address.clone(),
+            grant.origin.device.clone(),
         ];
         self.execute(&statement::CREATE_GRANT, parameters).await
     }
