@@ -12,7 +12,7 @@ use authly_core::{
     error::{Fault, ProtocolError},
     store::Store,
 };
-use authly_native::{NativeConfig, NativeHost, logging::Access, proxy::TrustedProxies};
+use authly_native::{NativeConfig, NativeHost, NativeMailer, logging::Access, proxy::TrustedProxies};
 use axum::{Extension, Router, body::Body, extract::State};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -25,6 +25,7 @@ use hyper_util::{
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    sync::Notify,
     time::{interval, timeout},
 };
 use tower::ServiceExt as _;
@@ -33,20 +34,36 @@ struct Container<S> {
     server: Server<S, NativeHost>,
     proxies: TrustedProxies,
     timeout: Duration,
+    /// Woken when a request has left mail.
+    mail: Notify,
 }
+
+/// How often mail that could not be sent before, or was left by another instance, is looked for.
+const MAIL_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The other end of a connection.
 #[derive(Clone, Copy)]
 struct Peer(IpAddr);
 
 /// Serves until SIGTERM or SIGINT.
-pub(crate) async fn serve<S: Store>(config: &NativeConfig, server: Server<S, NativeHost>) -> anyhow::Result<()> {
+pub(crate) async fn serve<S: Store>(
+    config: &NativeConfig,
+    server: Server<S, NativeHost>,
+    mailer: Option<NativeMailer>,
+) -> anyhow::Result<()> {
     let address = SocketAddr::new(config.host, config.port);
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let container =
-        Arc::new(Container { server, proxies: config.trusted_proxies.clone(), timeout: config.request_timeout });
+    let container = Arc::new(Container {
+        server,
+        proxies: config.trusted_proxies.clone(),
+        timeout: config.request_timeout,
+        mail: Notify::new(),
+    });
     if let Some(period) = config.maintenance_interval {
         tokio::spawn(maintain(Arc::clone(&container), period));
+    }
+    if let Some(mailer) = mailer {
+        tokio::spawn(deliver_mail(Arc::clone(&container), mailer));
     }
     tracing::info!(address = %listener.local_addr()?, issuer = config.core.issuer.as_str(), "listening");
     let graceful = GracefulShutdown::new();
@@ -113,6 +130,9 @@ async fn answer<S: Store>(
     let handled = timeout(container.timeout, container.handle(request, client_address)).await;
     let response = handled.unwrap_or_else(|_| container.server.refuse(Fault::Timeout));
     access.end(&response, Some(client_address), None);
+    if container.server.take_queued_mail() {
+        container.mail.notify_one();
+    }
     response.map(Body::from)
 }
 
@@ -148,6 +168,21 @@ async fn maintain<S: Store>(container: Arc<Container<S>>, period: Duration) {
         match container.server.maintain().await {
             Ok(report) => tracing::debug!(?report, "maintenance"),
             Err(error) => tracing::warn!(%error, "maintenance failed; it is tried again at the next turn"),
+        }
+    }
+}
+
+/// Sends mail when a request has left some, and now and then. Several instances may do so at once.
+async fn deliver_mail<S: Store>(container: Arc<Container<S>>, mailer: NativeMailer) {
+    let mut timer = interval(MAIL_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = timer.tick() => {}
+            () = container.mail.notified() => {}
+        }
+        match container.server.deliver_mail(&mailer).await {
+            Ok(delivery) => tracing::debug!(?delivery, "mail"),
+            Err(error) => tracing::warn!(%error, "mail could not be read; it is tried again at the next turn"),
         }
     }
 }

@@ -9,9 +9,10 @@ use anyhow::Context as _;
 use authly_core::{
     ClientAddress, Server,
     error::{Fault, ProtocolError},
+    mail::Delivery,
 };
 use authly_native::{
-    Database, NativeConfig, NativeHost,
+    Database, NativeConfig, NativeHost, NativeMailer,
     config::{LogFormat, environment_variable},
     first_run,
     logging::{self, Access},
@@ -34,6 +35,8 @@ const MARGIN: Duration = Duration::from_millis(250);
 struct Function {
     server: Server<postgres::Store, NativeHost>,
     config: NativeConfig,
+    /// Sends mail when the schedule comes: between requests a function does not run.
+    mailer: Option<NativeMailer>,
 }
 
 fn main() -> ExitCode {
@@ -74,7 +77,8 @@ async fn run(config: NativeConfig) -> anyhow::Result<()> {
     };
     let host = NativeHost::new(config.core.password_cost, config.hashing);
     let server = Server::new(config.core.clone(), store, host);
-    let function = Arc::new(Function { server, config });
+    let mailer = NativeMailer::smtp(&config).context("TLS for the mail server cannot be set up")?;
+    let function = Arc::new(Function { server, config, mailer });
     let handler = service_fn(move |event: LambdaEvent<Value>| {
         let function = Arc::clone(&function);
         // In a box: the types around a future this deep would be too deep for the compiler.
@@ -127,7 +131,11 @@ impl Function {
             first_run::create_configured_admin(&self.server, admin).await?;
         }
         let report = self.server.maintain().await?;
-        tracing::info!(?report, "maintenance");
+        let mail = match &self.mailer {
+            Some(mailer) => self.server.deliver_mail(mailer).await?,
+            None => Delivery::default(),
+        };
+        tracing::info!(?report, ?mail, "maintenance");
         Ok(json!({ "removed": report.swept.total(), "newSigningKey": report.new_signing_key }))
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, fs, net::IpAddr, path::PathBuf, time::Duration};
 
 use authly_core::config::{Config, Environment, Problem, Reader, Setting};
 
-use crate::{data, host::HashingLimits, proxy::TrustedProxies};
+use crate::{data, host::HashingLimits, proxy::TrustedProxies, smtp::SmtpConfig};
 
 /// Where state is kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -97,6 +97,8 @@ pub struct NativeConfig {
     pub admin: Option<Administrator>,
     /// `PASSWORD_HASHING_CONCURRENCY` and `PASSWORD_HASHING_QUEUE`.
     pub hashing: HashingLimits,
+    /// The mail server, where there is one.
+    pub smtp: Option<SmtpConfig>,
     /// `REQUEST_TIMEOUT_SECONDS`: reading a request and answering it take no longer.
     pub request_timeout: Duration,
     /// `SHUTDOWN_TIMEOUT_SECONDS`: requests in flight are given so long to finish.
@@ -186,6 +188,7 @@ impl NativeConfig {
             _ => None,
         });
         let admin = Self::read_admin(&mut reader);
+        let smtp = SmtpConfig::read(&mut reader, environment);
         let limits = HashingLimits::default();
         let concurrency = u32::try_from(limits.concurrency).unwrap_or(1);
         let queue = u32::try_from(limits.queue).unwrap_or(256);
@@ -210,6 +213,7 @@ impl NativeConfig {
             log_format,
             admin,
             hashing,
+            smtp,
             request_timeout,
             shutdown_timeout,
             maintenance_interval,

@@ -10,8 +10,10 @@ pub mod logging;
 pub mod postgres;
 pub mod proxy;
 pub mod signature;
+pub mod smtp;
 pub mod sqlite;
 
 pub use config::{DatabaseUrl, NativeConfig};
 pub use database::Database;
 pub use host::NativeHost;
+pub use smtp::NativeMailer;
