@@ -8,5 +8,6 @@ pub mod postgres;
 pub mod proxy;
 pub mod scenarios;
 pub mod server;
+pub mod smtp;
 pub mod target;
 pub mod user_agent;
