@@ -1,5 +1,7 @@
 //! Jobs over the store that any host runs, from any number of instances at once.
 
+use chrono::TimeDelta;
+
 use crate::{
     error::Fault,
     ports::Host,
@@ -11,11 +13,18 @@ use crate::{
 /// The most rows of one kind that one statement removes.
 pub const BATCH: u32 = 1000;
 
+/// Mail that was not delivered in time is kept for so long, to be seen by operators.
+const KEEP_MAIL: TimeDelta = TimeDelta::days(7);
+
 /// What a run did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Rows that were removed.
     pub swept: Swept,
+    /// Tokens of links in mails that had ended.
+    pub email_tokens: u64,
+    /// Mails that nobody wants any more, sent or not.
+    pub mails: u64,
     /// Whether a new signing key was made.
     pub new_signing_key: bool,
     /// Whether nothing is left to do.
@@ -49,6 +58,16 @@ impl<S: Store, H: Host> Server<S, H> {
             report.swept.grants += batch.grants;
             report.swept.sessions += batch.sessions;
             if batch.total() == 0 {
+                break;
+            }
+        }
+        for _ in 0..batches {
+            let now = self.host.now();
+            let ended = self.store.sweep_email_tokens(now, BATCH).await?;
+            let unwanted = self.store.sweep_mail(now - KEEP_MAIL, BATCH).await?;
+            report.email_tokens += ended;
+            report.mails += unwanted;
+            if ended + unwanted == 0 {
                 report.is_finished = true;
                 break;
             }

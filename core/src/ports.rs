@@ -2,9 +2,12 @@
 
 use std::future::Future;
 
+use chrono::TimeDelta;
+use uuid::Uuid;
+
 use crate::{
     crypto::{InvalidKey, PrivateKey, Signer, Verifier, software},
-    model::{Password, PasswordHash, Timestamp},
+    model::{Password, PasswordHash, Secret, Timestamp},
     telemetry::Event,
 };
 
@@ -68,6 +71,44 @@ pub trait Signatures: Send + Sync + 'static {
 pub trait Telemetry: Send + Sync + 'static {
     /// Counts one. It neither waits nor fails.
     fn count(&self, _event: Event) {}
+}
+
+/// A mail to a person, in plain text.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// The same for every attempt at this mail, so that a receiver can tell that it has it already.
+    pub id: Uuid,
+    /// Whom it is for.
+    pub recipient: String,
+    /// What it is about.
+    pub subject: String,
+    /// What it says. It may hold a link that lets somebody in.
+    pub body: Secret,
+    /// When it was written.
+    pub written_at: Timestamp,
+}
+
+/// Why a mail was not sent. The text is kept for operators.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MailError {
+    /// The mail server cannot be reached, or lets nobody in: no other mail can be sent either.
+    #[error("{0}")]
+    Unavailable(String),
+    /// This mail cannot be sent at the moment.
+    #[error("{0}")]
+    Deferred(String),
+    /// This mail can never be sent.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Sends mail. A host that cannot do so leaves the mail to one that can: they share the store's outbox.
+pub trait Mailer: Send + Sync + 'static {
+    /// The longest that one attempt takes, after which it has failed.
+    const TIMEOUT: TimeDelta;
+
+    /// Hands a mail over to the mail system.
+    fn send(&self, mail: &Mail) -> impl Future<Output = Result<(), MailError>> + Send;
 }
 
 /// All ports together, in one value that a target builds.

@@ -21,6 +21,20 @@ pub enum Endpoint {
     Login,
     /// `/logout`
     Logout,
+    /// `/register`
+    Register,
+    /// `/verify-email`
+    VerifyEmail,
+    /// `/forgot-password`
+    ForgotPassword,
+    /// `/reset-password`
+    ResetPassword,
+    /// `/account`
+    Account,
+    /// `/account/password`
+    AccountPassword,
+    /// `/account/email`
+    AccountEmail,
     /// `/auth/token`
     Token,
     /// `/auth/refresh`
@@ -70,12 +84,19 @@ const METADATA: &str = "/.well-known/oauth-authorization-server";
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 26] = [
         Self::Home,
         Self::Authorize,
         Self::Consent,
         Self::Login,
         Self::Logout,
+        Self::Register,
+        Self::VerifyEmail,
+        Self::ForgotPassword,
+        Self::ResetPassword,
+        Self::Account,
+        Self::AccountPassword,
+        Self::AccountEmail,
         Self::Token,
         Self::Refresh,
         Self::Revoke,
@@ -100,6 +121,13 @@ impl Endpoint {
             Self::Consent => "/consent",
             Self::Login => "/login",
             Self::Logout => "/logout",
+            Self::Register => "/register",
+            Self::VerifyEmail => "/verify-email",
+            Self::ForgotPassword => "/forgot-password",
+            Self::ResetPassword => "/reset-password",
+            Self::Account => "/account",
+            Self::AccountPassword => "/account/password",
+            Self::AccountEmail => "/account/email",
             Self::Token => "/auth/token",
             Self::Refresh => "/auth/refresh",
             Self::Revoke => "/auth/revoke",
@@ -130,6 +158,13 @@ impl Endpoint {
             Self::Revoke => "revoke",
             Self::Introspect => "introspect",
             Self::Me => "me",
+            Self::Register => "register",
+            Self::VerifyEmail => "verify_email",
+            Self::ForgotPassword => "forgot_password",
+            Self::ResetPassword => "reset_password",
+            Self::Account => "account",
+            Self::AccountPassword => "account_password",
+            Self::AccountEmail => "account_email",
             Self::Maintenance => "maintenance",
             Self::Metadata => "metadata",
             Self::Jwks => "jwks",
@@ -145,7 +180,16 @@ impl Endpoint {
     /// The methods it knows.
     pub const fn methods(self) -> &'static [Method] {
         match self {
-            Self::Authorize | Self::Login | Self::Logout => GET_AND_POST,
+            Self::Authorize
+            | Self::Login
+            | Self::Logout
+            | Self::Register
+            | Self::VerifyEmail
+            | Self::ForgotPassword
+            | Self::ResetPassword
+            | Self::Account
+            | Self::AccountPassword
+            | Self::AccountEmail => GET_AND_POST,
             Self::Consent | Self::Token | Self::Refresh | Self::Revoke | Self::Introspect | Self::Maintenance => POST,
             Self::Home
             | Self::Me
@@ -177,6 +221,13 @@ impl Endpoint {
             | Self::Consent
             | Self::Login
             | Self::Logout
+            | Self::Register
+            | Self::VerifyEmail
+            | Self::ForgotPassword
+            | Self::ResetPassword
+            | Self::Account
+            | Self::AccountPassword
+            | Self::AccountEmail
             | Self::Demo
             | Self::DemoCallback => Audience::Person,
             _ => Audience::Program,
@@ -203,6 +254,7 @@ impl Endpoint {
             | Self::Introspect
             | Self::Metadata => config.oauth_enabled,
             Self::Health | Self::Live | Self::Ready => config.health_check_enabled,
+            Self::Register => config.registration_enabled,
             Self::Demo | Self::DemoCallback => config.demo,
             _ => true,
         }

@@ -5,7 +5,10 @@ mod keys;
 
 use std::{
     future::Future,
-    sync::{Arc, RwLock},
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -20,7 +23,7 @@ use crate::{
     crypto::{Keyed, jwt::AccessToken, refresh::RefreshTokens},
     endpoint,
     error::{Error, ProtocolError},
-    model::{ClientId, Digest, Timestamp},
+    model::{ClientId, Digest, Origin, Timestamp},
     ports::{Entropy, Host},
     request::{ClientAddress, MAX_BODY, MAX_URI, body_too_large},
     response::{self, Audience, Reply, WithHeader},
@@ -50,6 +53,12 @@ impl Exchange<'_> {
     pub fn client_address(&self) -> Option<std::net::IpAddr> {
         self.request.extensions().get::<ClientAddress>().map(|address| address.0)
     }
+
+    /// The same, for the person who will look at it.
+    pub(crate) fn origin(&self) -> Origin {
+        let user_agent = self.request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Origin::new(self.client_address(), user_agent)
+    }
 }
 
 /// An authorization server over a store and a host's ports.
@@ -60,6 +69,7 @@ pub struct Server<S, H> {
     pub(crate) refresh_tokens: RefreshTokens,
     pub(crate) form_keys: Vec<Keyed>,
     pub(crate) metadata: Bytes,
+    mail_was_queued: AtomicBool,
     clients: Cache<ClientId, Arc<CachedClient>>,
     verified_tokens: Cache<Digest, Arc<AccessToken>>,
     key_ring: RwLock<Option<CachedKeyRing>>,
@@ -72,6 +82,7 @@ impl<S: Store, H: Host> Server<S, H> {
             refresh_tokens: RefreshTokens::new(&config.refresh),
             form_keys: config.root.derive("form token"),
             metadata: endpoint::metadata::document(&config).into(),
+            mail_was_queued: AtomicBool::new(false),
             clients: Cache::new(CACHED_CLIENTS),
             verified_tokens: Cache::new(CACHED_TOKENS),
             key_ring: RwLock::new(None),
@@ -136,6 +147,15 @@ impl<S: Store, H: Host> Server<S, H> {
         response::error(error, audience, &self.config, request_id)
     }
 
+    /// Whether mail was queued since this was asked last, so that a host which sends mail need not wait for its timer.
+    pub fn take_queued_mail(&self) -> bool {
+        self.mail_was_queued.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_queued_mail(&self) {
+        self.mail_was_queued.store(true, Ordering::Relaxed);
+    }
+
     fn request_id(&self, request: &Request<Bytes>, now: Timestamp) -> String {
         let legal = |id: &&str| {
             (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
@@ -178,6 +198,20 @@ impl<S: Store, H: Host> Server<S, H> {
             Endpoint::Login => self.login_page(exchange).await,
             Endpoint::Logout if is_post => self.log_out(exchange).await,
             Endpoint::Logout => self.logout_page(exchange).await,
+            Endpoint::Register if is_post => self.register(exchange).await,
+            Endpoint::Register => self.registration_page(exchange),
+            Endpoint::VerifyEmail if is_post => self.verify_email(exchange).await,
+            Endpoint::VerifyEmail => self.verification_page(exchange).await,
+            Endpoint::ForgotPassword if is_post => self.request_reset(exchange).await,
+            Endpoint::ForgotPassword => self.forgotten_password_page(exchange),
+            Endpoint::ResetPassword if is_post => self.reset_password(exchange).await,
+            Endpoint::ResetPassword => self.reset_page(exchange).await,
+            Endpoint::Account if is_post => self.change_account(exchange).await,
+            Endpoint::Account => self.account_page(exchange).await,
+            Endpoint::AccountPassword if is_post => self.change_password(exchange).await,
+            Endpoint::AccountPassword => self.password_page(exchange).await,
+            Endpoint::AccountEmail if is_post => self.change_email(exchange).await,
+            Endpoint::AccountEmail => self.email_page(exchange).await,
             Endpoint::Token => self.token(exchange).await,
             Endpoint::Refresh => self.refresh(exchange).await,
             Endpoint::Revoke => self.revoke(exchange).await,

@@ -14,13 +14,21 @@ use uuid::Uuid;
 use crate::{
     crypto::SealedKey,
     model::{
-        Client, ClientId, CodeChallenge, Digest, NewClient, NewUser, PasswordHash, RedirectUri, ScopeDescription,
-        Scopes, Timestamp, User, UserCredentials,
+        Client, ClientId, CodeChallenge, Digest, NewClient, NewUser, Origin, PasswordHash, RedirectUri,
+        ScopeDescription, Scopes, Timestamp, User, UserCredentials,
     },
 };
 
+mod accounts;
+mod outbox;
 pub mod postgres;
 pub mod sqlite;
+
+pub use accounts::{
+    Accounts, EmailPurpose, EmailTokenHolder, GrantView, NewEmailToken, PasswordChange, PasswordReset, Registration,
+    ResetRequest, SessionView, Verification, VerificationRequest,
+};
+pub use outbox::{Backlog, ClaimedMail, NewMail, Outbox};
 
 /// The infrastructure failed.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +63,8 @@ pub struct NewSession {
     pub authenticated_at: Timestamp,
     /// When the person has to log in again.
     pub expires_at: Timestamp,
+    /// From where.
+    pub origin: Origin,
     /// A session that this one replaces in the same browser, which ends.
     pub replaces: Option<Digest>,
 }
@@ -97,6 +107,8 @@ pub struct NewGrant {
     pub redirect_uri: RedirectUri,
     /// The PKCE challenge of the request.
     pub code_challenge: Option<CodeChallenge>,
+    /// From where the decision was made.
+    pub origin: Origin,
     /// Whether the next request like it needs no consent page.
     pub remember_consent: bool,
 }
@@ -336,12 +348,12 @@ pub struct Counts {
     pub grants: u64,
 }
 
-/// Persistent state, shared by all instances.
+/// Persistent state, shared by all instances. What belongs to one subject has a trait of its own.
 ///
 /// # Security
 /// Implementations compare bindings (client, redirect URI, challenge, digest) inside the atomic step, so that a wrong
 /// guess cannot use up what belongs to somebody else.
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Accounts + Outbox {
     /// Whether the database answers and has the schema that this version needs.
     fn ready(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 

@@ -8,6 +8,7 @@ pub mod postgres;
 pub mod proxy;
 pub mod scenarios;
 pub mod server;
+pub mod smtp;
 pub mod spin;
 pub mod storm;
 pub mod target;

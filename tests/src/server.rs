@@ -249,6 +249,35 @@ impl TestServer {
         read_from(&self.log_path(), 0)
     }
 
+    /// Waits until this is in the log, and returns all of it.
+    pub async fn wait_for_log(&self, text: &str) -> String {
+        let deadline = Instant::now() + STARTUP;
+        loop {
+            let log = self.log();
+            if log.contains(text) {
+                return log;
+            }
+            assert!(Instant::now() < deadline, "{text:?} is not logged:\n{log}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Runs another command of the program with the same variables, to its end, and returns what it said.
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let output = Command::new(program("authly"))
+            .args(arguments)
+            .env_clear()
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program runs");
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {text}");
+        text
+    }
+
     /// Where that is kept.
     pub fn log_path(&self) -> PathBuf {
         self.directory.path().join("server.log")

@@ -8,7 +8,11 @@ use std::{
 };
 
 use authly_core::{
-    crypto::password::{self, PasswordCost},
+    crypto::{
+        RootSecret, RootSecrets,
+        password::{self, PasswordCost},
+    },
+    mail,
     model::{
         AuthMethod, ClientId, ClientSecret, ClientSecretHash, CodeVerifier, GrantType, NewClient, NewUser, Password,
         RedirectUri, ScopeDescription, Scopes, Timestamp, User,
@@ -130,6 +134,23 @@ pub struct Code {
     pub code: String,
     /// The verifier.
     pub verifier: String,
+}
+
+/// A mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// What it is about.
+    pub subject: String,
+    /// What it says.
+    pub body: String,
+}
+
+impl Letter {
+    /// The link in it: a line of its own.
+    pub fn link(&self) -> &str {
+        let link = self.body.lines().find(|line| line.starts_with("http"));
+        link.unwrap_or_else(|| panic!("no link in {self:?}"))
+    }
 }
 
 /// The tokens of a grant.
@@ -483,6 +504,45 @@ impl Target {
     /// All of a person's logins are over.
     pub async fn expire_sessions(&self, person: &Person) {
         self.execute(&of_person("UPDATE sessions SET expires_at = {past}", person)).await;
+    }
+
+    /// The time of all links that were sent to a person is over.
+    pub async fn expire_links(&self, person: &Person) {
+        self.execute(&of_person("UPDATE email_tokens SET expires_at = {past}", person)).await;
+    }
+
+    /// Mail that waits is due at once, whatever happened to it before.
+    pub async fn hurry_mail(&self) {
+        self.execute("UPDATE outbox SET due_at = {past}").await;
+    }
+
+    /// The mail that was written to an address and has not gone, oldest first.
+    pub async fn mails_to(&self, address: &str) -> Vec<Letter> {
+        let sql =
+            format!("SELECT id, subject, sealed FROM outbox WHERE recipient = '{address}' ORDER BY created_at, id");
+        let rows: Vec<(Uuid, String, Vec<u8>)> = match &self.store {
+            AnyStore::Sqlite(_) => {
+                let path = self.database_url.trim_start_matches("sqlite://");
+                let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+                let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("it opens");
+                sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&mut connection).await.expect("it runs")
+            }
+            AnyStore::Postgres(_) => {
+                let mut connection = sqlx::PgConnection::connect(&self.database_url).await.expect("it connects");
+                sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&mut connection).await.expect("it runs")
+            }
+        };
+        let root = RootSecrets { current: RootSecret::new(JWT_SECRET_KEY).expect("long enough"), previous: None };
+        let letter = |(id, subject, sealed): (Uuid, String, Vec<u8>)| {
+            let body = mail::open(&root, id, &sealed).expect("it was sealed with the tests' own key");
+            Letter { subject, body: String::from_utf8(body.expose().to_vec()).expect("UTF-8") }
+        };
+        rows.into_iter().map(letter).collect()
+    }
+
+    /// The newest of them.
+    pub async fn mail_to(&self, address: &str) -> Letter {
+        self.mails_to(address).await.pop().unwrap_or_else(|| panic!("no mail to {address}"))
     }
 
     /// Whether a column of any row contains this text, as it is or within other bytes.

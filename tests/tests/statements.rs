@@ -158,6 +158,18 @@ impl<S: Store> InProcess<S> {
         let login = self.post("login", 303, "/login", &cookies(&page), fields(&login)).await;
         let session = cookies(&login);
 
+        for (operation, email) in [("register, new", "new@example.com"), ("register, known", "new@example.com")] {
+            let page = self.get("registration page", 200, "/register", "").await;
+            let filled = form(&page).fill("email", email).fill("password", "a few quiet words");
+            self.post(operation, 303, "/register", &cookies(&page), fields(&filled)).await;
+        }
+        for (operation, email) in [("forgotten, known", &*person.email), ("forgotten, unknown", "nobody@example.com")] {
+            let page = self.get("forgotten password page", 200, "/forgot-password", "").await;
+            let filled = form(&page).fill("email", email);
+            self.post(operation, 303, "/forgot-password", &cookies(&page), fields(&filled)).await;
+        }
+        self.get("account page", 200, "/account", &session).await;
+
         let ask = app.ask();
         self.get("authorize, logged out", 303, &ask.path(), "").await;
         let page = self.get("authorize, consent page", 200, &ask.path(), &session).await;
@@ -206,7 +218,7 @@ impl<S: Store> InProcess<S> {
 }
 
 /// What design §9 promises, and what is true of the rest.
-const COLD: [(&str, u64); 20] = [
+const COLD: [(&str, u64); 27] = [
     ("discovery", 0),
     ("JWKS", 0),
     ("liveness", 0),
@@ -227,6 +239,14 @@ const COLD: [(&str, u64); 20] = [
     ("revocation", 2),
     ("revocation of nothing", 1),
     ("logout", 1),
+    // The same, whether or not there is an account.
+    ("registration page", 0),
+    ("register, new", 1),
+    ("register, known", 1),
+    ("forgotten password page", 0),
+    ("forgotten, known", 1),
+    ("forgotten, unknown", 1),
+    ("account page", 3),
 ];
 
 /// Each of these reads the client, which the cache has.
@@ -299,8 +319,19 @@ async fn postgres_with_nothing_kept_between_requests() {
 #[tokio::test]
 async fn sqlite_reads_cost_no_more_than_on_postgres() {
     let reads = |limits: &[(&'static str, u64)]| {
-        let writes =
-            ["login", "authorize, remembered", "consent", "code exchange", "refresh", "refresh, retried", "revocation"];
+        let writes = [
+            "login",
+            "authorize, remembered",
+            "consent",
+            "code exchange",
+            "refresh",
+            "refresh, retried",
+            "revocation",
+            "register, new",
+            "register, known",
+            "forgotten, known",
+            "forgotten, unknown",
+        ];
         limits.iter().filter(|(operation, _)| !writes.contains(operation)).copied().collect::<Vec<_>>()
     };
     expect_at_most(&sqlite_costs("0").await, &reads(&COLD), "cold");

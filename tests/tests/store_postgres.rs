@@ -8,8 +8,8 @@ use std::{
 
 use authly_core::{
     model::{
-        AuthMethod, ClientId, CodeVerifier, Digest, GrantType, NewClient, NewUser, PasswordHash, RedirectUri, Scopes,
-        Timestamp, User,
+        AuthMethod, ClientId, CodeVerifier, Digest, GrantType, NewClient, NewUser, Origin, PasswordHash, RedirectUri,
+        Scopes, Timestamp, User,
     },
     store::{
         CodeOutcome, CodeRedemption, Lookup, NewGrant, NewRefreshToken, NewSession, RefreshOutcome, RefreshRotation,
@@ -99,6 +99,7 @@ impl World {
             code_expires_at: at(600),
             redirect_uri: self.client.redirect_uris[0].clone(),
             code_challenge: Some(verifier.challenge()),
+            origin: Origin::default(),
             remember_consent: true,
         };
         self.store.create_grant(&grant).await.expect("creates");
@@ -261,6 +262,7 @@ async fn every_operation_is_one_statement() {
         user_id: world.user.id,
         authenticated_at: at(0),
         expires_at: at(3600),
+        origin: Origin::default(),
         replaces: Some(digest("another")),
     };
     macro_rules! counted {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use authly_core::store::{Store as _, StoreError, sqlite as statements};
-use authly_native::sqlite::SqliteStore;
+use authly_native::sqlite::{MIGRATOR, SqliteStore};
 
 authly_core::store_suite!(fresh());
 
@@ -53,7 +53,10 @@ mod sqlite {
     use std::{collections::BTreeSet, time::Duration};
 
     use authly_core::{
-        model::{AuthMethod, ClientId, Digest, GrantType, NewClient, NewUser, PasswordHash, RedirectUri, Scopes, User},
+        model::{
+            AuthMethod, ClientId, Digest, GrantType, NewClient, NewUser, Origin, PasswordHash, RedirectUri, Scopes,
+            User,
+        },
         store::{
             CodeOutcome, CodeRedemption, Lookup, NewGrant, NewRefreshToken, NewSession, RefreshOutcome,
             RefreshRotation, TokenReference, TokenState,
@@ -109,6 +112,7 @@ mod sqlite {
             code_expires_at: now() + TimeDelta::minutes(10),
             redirect_uri: RedirectUri::parse("https://app.example/cb").expect("valid"),
             code_challenge: None,
+            origin: Origin::default(),
             remember_consent: true,
         }
     }
@@ -158,7 +162,8 @@ mod sqlite {
     }
 
     fn statements_needed() -> usize {
-        usize::try_from(statements::SCHEMA_VERSION).expect("a small number")
+        assert_eq!(MIGRATOR.iter().map(|migration| migration.version).max(), Some(statements::SCHEMA_VERSION));
+        MIGRATOR.iter().count()
     }
 
     #[tokio::test]
@@ -349,6 +354,7 @@ mod sqlite {
             user_id: owner.0,
             authenticated_at: now(),
             expires_at: now() + TimeDelta::hours(1),
+            origin: Origin::default(),
             replaces: None,
         };
         store.create_session(&session).await.expect("the store works");

@@ -75,6 +75,9 @@ impl<S: Store, H: Host> Server<S, H> {
             // it comes with the GET that follows the login page.
             return Ok(see_other(&self.login_location(&parameters.encode())));
         };
+        if let Some(page) = self.unverified(&token, &known.session.user) {
+            return Ok(page);
+        }
         let request = match self.authorization_request(&parameters, destination.client()) {
             Ok(request) => request,
             Err(error) => return Ok(self.refuse_authorization(&destination, &error, Authorization::Invalid)),
@@ -108,6 +111,9 @@ impl<S: Store, H: Host> Server<S, H> {
         if !self.is_form_token(csrf_token, CONSENT, token.expose(), request) {
             let error = ProtocolError::invalid_request("the form was not made for this session");
             return Err(error.with_status(StatusCode::FORBIDDEN).into());
+        }
+        if let Some(page) = self.unverified(&token, &known.session.user) {
+            return Ok(page);
         }
         let request = match self.authorization_request(&parameters, destination.client()) {
             Ok(request) => request,
@@ -295,6 +301,7 @@ impl<S: Store, H: Host> Server<S, H> {
             code_expires_at: exchange.now + self.config.authorization_code_lifetime,
             redirect_uri: destination.redirect_uri.clone(),
             code_challenge: request.code_challenge,
+            origin: exchange.origin(),
             remember_consent,
         };
         self.store.create_grant(&grant).await?;

@@ -3,7 +3,10 @@
 use http::{StatusCode, header};
 use url::Url;
 
-use super::session::{browser_cookie_name, removal_cookie, session_cookie};
+use super::{
+    authorize::Destination,
+    session::{browser_cookie_name, removal_cookie, session_cookie},
+};
 use crate::{
     error::{Error, ProtocolError},
     model::{Password, SessionToken, UserCredentials},
@@ -93,7 +96,7 @@ impl<S: Store, H: Host> Server<S, H> {
         }
     }
 
-    async fn start_session(
+    pub(super) async fn start_session(
         &self,
         exchange: &Exchange<'_>,
         credentials: &UserCredentials,
@@ -107,6 +110,7 @@ impl<S: Store, H: Host> Server<S, H> {
             user_id: credentials.user.id,
             authenticated_at: exchange.now,
             expires_at: exchange.now + self.config.session_lifetime,
+            origin: exchange.origin(),
             replaces: self.session_token(exchange).map(|token| token.digest()),
         };
         self.store.create_session(&session).await?;
@@ -128,16 +132,9 @@ impl<S: Store, H: Host> Server<S, H> {
         // A browser with the form open in two tabs keeps one cookie for both.
         let known = cookie(exchange.request.headers(), name).and_then(SessionToken::parse);
         let browser = known.unwrap_or_else(|| SessionToken::generate(&self.host));
-        // Names the client that the person is on the way to, and lets the form lead there.
-        let destination = match self.authorization_target(form.return_to) {
-            Some(parameters) => match self.destination(&parameters, exchange).await {
-                Ok(destination) => Some(destination),
-                Err(Error::Protocol(_)) => None,
-                Err(fault) => return Err(fault),
-            },
-            None => None,
-        };
-        let form_action = destination.as_ref().map(super::authorize::Destination::csp_source);
+        let destination = self.return_destination(exchange, form.return_to).await?;
+        let form_action = destination.as_ref().map(Destination::csp_source);
+        let register = self.config.registration_enabled.then(|| self.registration_location(form.return_to));
         let page = LoginPage {
             base: self.config.issuer.path(),
             client_name: destination.as_ref().map(|destination| destination.client().name.as_str()),
@@ -145,10 +142,27 @@ impl<S: Store, H: Host> Server<S, H> {
             return_to: form.return_to,
             login: form.login,
             error: form.error,
+            register: register.as_deref(),
         };
         Ok(response::page(form.status, &page, form_action.as_deref())
             .with_header(header::VARY, "cookie")
             .with_cookie(&http_only_cookie(&self.config, name, browser.expose(), None)))
+    }
+
+    /// The client that the person is on the way to: it is named on the form, which may lead there.
+    pub(super) async fn return_destination(
+        &self,
+        exchange: &Exchange<'_>,
+        return_to: &str,
+    ) -> Result<Option<Destination>, Error> {
+        let Some(parameters) = self.authorization_target(return_to) else {
+            return Ok(None);
+        };
+        match self.destination(&parameters, exchange).await {
+            Ok(destination) => Ok(Some(destination)),
+            Err(Error::Protocol(_)) => Ok(None),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Where to go after the login: a path of this server, or its front page. Never another site.

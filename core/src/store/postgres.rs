@@ -26,6 +26,13 @@ use crate::{
     },
 };
 
+/// Parameters in the order of the statement.
+macro_rules! values {
+    ($($value:expr),* $(,)?) => { vec![$(Value::from($value)),*] };
+}
+
+mod accounts;
+mod outbox;
 pub mod sqlstate;
 mod statement;
 mod value;
@@ -66,11 +73,6 @@ impl<E> PostgresStore<E> {
     pub fn executor(&self) -> &E {
         &self.executor
     }
-}
-
-/// Parameters in the order of the statement.
-macro_rules! values {
-    ($($value:expr),* $(,)?) => { vec![$(Value::from($value)),*] };
 }
 
 impl<E: Executor> PostgresStore<E> {
@@ -391,6 +393,8 @@ impl<E: Executor> Store for PostgresStore<E> {
             session.authenticated_at,
             session.expires_at,
             session.replaces,
+            session.origin.address.clone(),
+            session.origin.device.clone(),
         ];
         self.execute(&statement::CREATE_SESSION, parameters).await
     }
@@ -429,6 +433,8 @@ impl<E: Executor> Store for PostgresStore<E> {
             grant.redirect_uri.as_str(),
             grant.code_challenge.as_ref().map(ToString::to_string),
             grant.remember_consent,
+            grant.origin.address.clone(),
+            grant.origin.device.clone(),
         ];
         self.execute(&statement::CREATE_GRANT, parameters).await
     }

@@ -1,3 +1,6 @@
+mod accounts;
+mod outbox;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -5,6 +8,7 @@ use std::{
 
 use uuid::Uuid;
 
+use self::{accounts::EmailTokenRow, outbox::MailRow};
 use crate::{
     crypto::SealedKey,
     grant::{
@@ -12,12 +16,13 @@ use crate::{
         refresh::{self, StoredRefreshToken},
     },
     model::{
-        Client, ClientId, Digest, NewClient, NewUser, PasswordHash, ScopeDescription, Scopes, Timestamp, User,
+        Client, ClientId, Digest, NewClient, NewUser, Origin, PasswordHash, ScopeDescription, Scopes, Timestamp, User,
         UserCredentials,
     },
     store::{
-        CodeOutcome, CodeRedemption, Counts, Created, Found, Grant, Lookup, NewGrant, NewSession, RefreshOutcome,
-        RefreshRotation, Session, SessionAndConsent, Store, StoreError, Swept, TokenReference, TokenState,
+        CodeOutcome, CodeRedemption, Counts, Created, EmailPurpose, Found, Grant, Lookup, NewGrant, NewSession,
+        RefreshOutcome, RefreshRotation, Session, SessionAndConsent, Store, StoreError, Swept, TokenReference,
+        TokenState,
     },
 };
 
@@ -41,11 +46,17 @@ struct State {
     /// Revoked access tokens by `jti`, and when each ends.
     revocations: BTreeMap<String, Timestamp>,
     signing_keys: Vec<SealedKey>,
+    /// By user and purpose.
+    email_tokens: BTreeMap<(Uuid, EmailPurpose), EmailTokenRow>,
+    outbox: Vec<MailRow>,
 }
 
 #[derive(Debug)]
 struct GrantRow {
     grant: Grant,
+    client_id: Uuid,
+    created_at: Timestamp,
+    origin: Origin,
     is_revoked: bool,
 }
 
@@ -319,7 +330,14 @@ impl Store for MemoryStore {
             is_revoked: false,
         };
         state.codes.insert(new.code, code);
-        state.grants.insert(new.id, GrantRow { grant, is_revoked: false });
+        let row = GrantRow {
+            grant,
+            client_id: new.client_id,
+            created_at: new.created_at,
+            origin: new.origin.clone(),
+            is_revoked: false,
+        };
+        state.grants.insert(new.id, row);
         if new.remember_consent {
             let consented = state.consents.entry((new.user_id, new.client_id)).or_default();
             *consented = consented.iter().chain(new.scopes.iter()).map(str::to_owned).collect();

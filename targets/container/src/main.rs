@@ -8,7 +8,7 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::Context as _;
 use authly_core::{Server, config::Environment, ports::Clock as _, store::Store};
 use authly_native::{
-    Database, NativeConfig, NativeHost, first_run, logging,
+    Database, NativeConfig, NativeHost, NativeMailer, first_run, logging,
     metrics::{Metrics, Observed},
 };
 use clap::{Parser, Subcommand};
@@ -46,7 +46,7 @@ enum ConfigCommand {
 
 #[derive(Subcommand)]
 enum MaintenanceCommand {
-    /// Rotate signing keys and remove what has ended.
+    /// Rotate signing keys, remove what has ended, and send mail that waits.
     Run,
 }
 
@@ -111,16 +111,22 @@ async fn run_with<S: Store + Observed>(command: Command, mut config: NativeConfi
         host = host.with_telemetry(Arc::<Metrics>::clone(metrics));
     }
     let server = Server::new(config.core.clone(), store, host);
+    let mailer = NativeMailer::new(&config).context("TLS for the mail server cannot be set up")?;
+    NativeMailer::warn_if_missing(mailer.as_ref(), &config.core);
     if let Command::Maintenance(MaintenanceCommand::Run) = command {
         let report = server.maintain().await?;
         println!("Removed {} rows that had ended.", report.swept.total());
         if report.new_signing_key {
             println!("Made the next signing key.");
         }
+        if let Some(mailer) = &mailer {
+            let mail = server.deliver_mail(mailer).await?;
+            println!("Mail: {} sent, {} to be tried again, {} given up.", mail.sent, mail.deferred, mail.given_up);
+        }
         return Ok(());
     }
     prepare(&config, &server).await;
-    serve::serve(&config, server, metrics).await
+    serve::serve(&config, server, metrics, mailer).await
 }
 
 /// Makes the first rows. A database that is down or not migrated yet does not keep the server from starting: it

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use authly_core::{ClientAddress, Server, error::Fault, proxy::TrustedProxies, read_body, store::Store};
 use authly_native::{
-    NativeConfig, NativeHost,
+    NativeConfig, NativeHost, NativeMailer,
     logging::{Access, trace_of, traced},
     metrics::{Metrics, Observed},
 };
@@ -24,6 +24,7 @@ use hyper_util::{
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    sync::Notify,
     time::{interval, timeout},
 };
 use tower::ServiceExt as _;
@@ -37,7 +38,12 @@ pub(crate) struct Container<S> {
     metrics_here: bool,
     proxies: TrustedProxies,
     timeout: Duration,
+    /// Woken when a request has left mail.
+    mail: Notify,
 }
+
+/// How often mail that could not be sent before, or was left by another instance, is looked for.
+const MAIL_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The other end of a connection.
 #[derive(Clone, Copy)]
@@ -48,6 +54,7 @@ pub(crate) async fn serve<S: Store + Observed>(
     config: &NativeConfig,
     server: Server<S, NativeHost>,
     metrics: Option<Arc<Metrics>>,
+    mailer: Option<NativeMailer>,
 ) -> anyhow::Result<()> {
     let address = SocketAddr::new(config.host, config.port);
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
@@ -57,12 +64,16 @@ pub(crate) async fn serve<S: Store + Observed>(
         metrics_here: config.metrics_address.is_none(),
         proxies: config.trusted_proxies.clone(),
         timeout: config.request_timeout,
+        mail: Notify::new(),
     });
     if let Some(address) = config.metrics_address.filter(|_| container.metrics.is_some()) {
         metrics::listen(address, Arc::clone(&container)).await?;
     }
     if let Some(period) = config.maintenance_interval {
         tokio::spawn(maintain(Arc::clone(&container), period));
+    }
+    if let Some(mailer) = mailer {
+        tokio::spawn(deliver_mail(Arc::clone(&container), mailer));
     }
     tracing::info!(address = %listener.local_addr()?, issuer = config.core.issuer.as_str(), "listening");
     let graceful = GracefulShutdown::new();
@@ -138,6 +149,9 @@ async fn answer<S: Store + Observed>(
         if let Some(metrics) = &container.metrics {
             metrics.request(&observation);
         }
+        if container.server.take_queued_mail() {
+            container.mail.notify_one();
+        }
         response.map(Body::from)
     })
     .await
@@ -169,6 +183,21 @@ async fn maintain<S: Store>(container: Arc<Container<S>>, period: Duration) {
         match container.server.maintain().await {
             Ok(report) => tracing::debug!(?report, "maintenance"),
             Err(error) => tracing::warn!(%error, "maintenance failed; it is tried again at the next turn"),
+        }
+    }
+}
+
+/// Sends mail when a request has left some, and now and then. Several instances may do so at once.
+async fn deliver_mail<S: Store>(container: Arc<Container<S>>, mailer: NativeMailer) {
+    let mut timer = interval(MAIL_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = timer.tick() => {}
+            () = container.mail.notified() => {}
+        }
+        match container.server.deliver_mail(&mailer).await {
+            Ok(delivery) => tracing::debug!(?delivery, "mail"),
+            Err(error) => tracing::warn!(%error, "mail could not be read; it is tried again at the next turn"),
         }
     }
 }

@@ -13,9 +13,10 @@ use anyhow::Context as _;
 use authly_core::{
     ClientAddress, Server,
     error::{Fault, ProtocolError},
+    mail::Delivery,
 };
 use authly_native::{
-    Database, NativeConfig, NativeHost,
+    Database, NativeConfig, NativeHost, NativeMailer,
     config::{LogFormat, environment_variable},
     emf::Emf,
     first_run,
@@ -40,6 +41,8 @@ struct Function {
     server: Server<postgres::Store, NativeHost>,
     config: NativeConfig,
     metrics: Arc<Emf>,
+    /// Sends mail when the schedule comes: between requests a function does not run.
+    mailer: Option<NativeMailer>,
 }
 
 fn main() -> ExitCode {
@@ -82,7 +85,8 @@ async fn run(config: NativeConfig, started: Instant) -> anyhow::Result<()> {
     let host = NativeHost::new(config.core.password_cost, config.hashing).with_telemetry(Arc::<Emf>::clone(&metrics));
     let server = Server::new(config.core.clone(), store, host);
     metrics.cold_start(started.elapsed());
-    let function = Arc::new(Function { server, config, metrics });
+    let mailer = NativeMailer::smtp(&config).context("TLS for the mail server cannot be set up")?;
+    let function = Arc::new(Function { server, config, metrics, mailer });
     let handler = service_fn(move |event: LambdaEvent<Value>| {
         let function = Arc::clone(&function);
         // In a box: the types around a future this deep would be too deep for the compiler.
@@ -157,7 +161,11 @@ impl Function {
             first_run::create_configured_admin(&self.server, admin).await?;
         }
         let report = self.server.maintain().await?;
-        tracing::info!(?report, "maintenance");
+        let mail = match &self.mailer {
+            Some(mailer) => self.server.deliver_mail(mailer).await?,
+            None => Delivery::default(),
+        };
+        tracing::info!(?report, ?mail, "maintenance");
         Ok(json!({ "removed": report.swept.total(), "newSigningKey": report.new_signing_key }))
     }
 }

@@ -12,7 +12,7 @@ use authly_core::{
     proxy::TrustedProxies,
 };
 
-use crate::{data, host::HashingLimits};
+use crate::{data, host::HashingLimits, smtp::SmtpConfig};
 
 /// Where state is kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -109,6 +109,8 @@ pub struct NativeConfig {
     pub admin: Option<Administrator>,
     /// `PASSWORD_HASHING_CONCURRENCY` and `PASSWORD_HASHING_QUEUE`.
     pub hashing: HashingLimits,
+    /// The mail server, where there is one.
+    pub smtp: Option<SmtpConfig>,
     /// `REQUEST_TIMEOUT_SECONDS`: reading a request and answering it take no longer.
     pub request_timeout: Duration,
     /// `SHUTDOWN_TIMEOUT_SECONDS`: requests in flight are given so long to finish.
@@ -202,6 +204,7 @@ impl NativeConfig {
             address
         });
         let admin = Self::read_admin(&mut reader);
+        let smtp = SmtpConfig::read(&mut reader, environment);
         let limits = HashingLimits::default();
         let concurrency = u32::try_from(limits.concurrency).unwrap_or(1);
         let queue = u32::try_from(limits.queue).unwrap_or(256);
@@ -228,6 +231,7 @@ impl NativeConfig {
             metrics_address,
             admin,
             hashing,
+            smtp,
             request_timeout,
             shutdown_timeout,
             maintenance_interval,

@@ -11,8 +11,10 @@ pub mod logging;
 pub mod metrics;
 pub mod postgres;
 pub mod signature;
+pub mod smtp;
 pub mod sqlite;
 
 pub use config::{DatabaseUrl, NativeConfig};
 pub use database::Database;
 pub use host::NativeHost;
+pub use smtp::NativeMailer;

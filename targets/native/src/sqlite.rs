@@ -1,5 +1,8 @@
 //! The embedded database: one file, one node, nothing to set up.
 
+mod accounts;
+mod outbox;
+
 use std::{
     fs, io,
     path::Path,
@@ -14,7 +17,7 @@ use authly_core::{
         refresh::{self, StoredRefreshToken},
     },
     model::{
-        AuthMethod, Client, ClientId, ClientSecretHash, ClientType, Digest, GrantType, NewClient, NewUser,
+        AuthMethod, Client, ClientId, ClientSecretHash, ClientType, Digest, GrantType, NewClient, NewUser, Origin,
         PasswordHash, ScopeDescription, Scopes, Timestamp, User, UserCredentials,
     },
     store::{
@@ -320,6 +323,19 @@ impl Row {
         })
     }
 
+    /// As named in `credentials.sql`.
+    fn credentials(&self) -> Result<UserCredentials, StoreError> {
+        Ok(UserCredentials {
+            user: self.user()?,
+            password_hash: PasswordHash::new(self.get("password_hash")?),
+            is_active: self.get("is_active")?,
+        })
+    }
+
+    fn origin(&self) -> Result<Origin, StoreError> {
+        Ok(Origin { address: self.get("address")?, device: self.get("device")? })
+    }
+
     fn session(&self) -> Result<Session, StoreError> {
         let user = self.user()?;
         Ok(Session { id: self.get("session_id")?, user, authenticated_at: self.time("authenticated_at")? })
@@ -576,7 +592,9 @@ impl Store for SqliteStore {
             .bind(session.digest.as_bytes().as_slice())
             .bind(session.user_id)
             .bind(session.authenticated_at.timestamp_micros())
-            .bind(session.expires_at.timestamp_micros());
+            .bind(session.expires_at.timestamp_micros())
+            .bind(&session.origin.address)
+            .bind(&session.origin.device);
         execute(&mut *transaction, query).await?;
         commit(transaction).await
     }
@@ -622,7 +640,9 @@ impl Store for SqliteStore {
             .bind(Json(&grant.resources))
             .bind(grant.authenticated_at.timestamp_micros())
             .bind(grant.created_at.timestamp_micros())
-            .bind(grant.expires_at.timestamp_micros());
+            .bind(grant.expires_at.timestamp_micros())
+            .bind(&grant.origin.address)
+            .bind(&grant.origin.device);
         execute(&mut *transaction, query).await?;
         let query = self
             .query(statements::CREATE_CODE)

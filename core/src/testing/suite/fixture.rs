@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use crate::{
     model::{
-        AuthMethod, ClientId, ClientSecretHash, CodeVerifier, Digest, GrantType, NewClient, NewUser, PasswordHash,
-        RedirectUri, ScopeDescription, Scopes, Timestamp, User,
+        AuthMethod, ClientId, ClientSecretHash, CodeVerifier, Digest, GrantType, NewClient, NewUser, Origin,
+        PasswordHash, RedirectUri, ScopeDescription, Scopes, Timestamp, User,
     },
     store::{
         CodeOutcome, CodeRedemption, Grant, Lookup, NewGrant, NewRefreshToken, NewSession, RefreshOutcome,
@@ -132,6 +132,7 @@ pub(super) fn session(cookie: &str, user: Uuid, now: Timestamp) -> NewSession {
         user_id: user,
         authenticated_at: now,
         expires_at: now + TimeDelta::hours(1),
+        origin: Origin::default(),
         replaces: None,
     }
 }
@@ -170,6 +171,7 @@ impl<S: Store> World<S> {
             code_expires_at: at(CODE_ENDS),
             redirect_uri: redirect_uri("https://app.example/callback"),
             code_challenge: Some(verifier('v').challenge()),
+            origin: Origin::default(),
             remember_consent: false,
         }
     }

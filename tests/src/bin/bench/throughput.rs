@@ -14,7 +14,7 @@ use authly_core::{
     crypto::password::{self, PasswordCost},
     model::{
         AuthMethod, AuthorizationCode, ClientId, ClientSecret, ClientSecretHash, CodeVerifier, GrantType, NewClient,
-        NewUser, Password, RedirectUri, Scopes, User,
+        NewUser, Origin, Password, RedirectUri, Scopes, User,
     },
     server::new_id,
     store::{NewGrant, Store as _},
@@ -117,6 +117,7 @@ async fn codes(store: &Arc<Store>, user: Uuid, client: Uuid, verifier: &CodeVeri
                     code_expires_at: now + TimeDelta::minutes(10),
                     redirect_uri: RedirectUri::parse(REDIRECT_URI).expect("a valid URI"),
                     code_challenge: Some(challenge),
+                    origin: Origin::default(),
                     remember_consent: false,
                 };
                 store.create_grant(&grant).await.expect("a grant");
