@@ -191,8 +191,8 @@ impl Letter {
         Self {
             subject: "Confirm your e-mail address",
             body: format!(
-                "Confirm that this is your e-mail address at {host} by opening this link within 24 hours, and entering\n\
-                 the password of your account:\n\n\
+                "Confirm that this is your e-mail address at {host} by opening this link within 24 hours, and\n\
+                 entering the password of your account:\n\n\
                  {link}\n\n\
                  If you did not ask for this, do nothing: without that password nobody can use the link.\n"
             ),
