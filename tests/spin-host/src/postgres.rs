@@ -74,25 +74,22 @@ impl AllowedHosts {
         hosts.iter().map(parse).collect::<wasmtime::Result<_>>().map(Self)
     }
 
-    fn check(&self, address: &str) -> Result<(), Error> {
-        let config: Config = address.parse().map_err(|error| failed(&error))?;
+    /// Why a connection to this address is refused, if it is.
+    fn check(&self, address: &str) -> Result<(), String> {
+        let config: Config = address.parse().map_err(|error: tokio_postgres::Error| error.to_string())?;
         for (index, host) in config.get_hosts().iter().enumerate() {
             let Address::Tcp(host) = host else {
-                return Err(Error::ConnectionFailed("Unix sockets are not supported on WebAssembly".to_owned()));
+                return Err("Unix sockets are not supported on WebAssembly".to_owned());
             };
             let ports = config.get_ports();
             let port = ports.get(index).or(ports.first().filter(|_| ports.len() == 1)).unwrap_or(&5432);
             let target = format!("{host}:{port}");
             if !self.0.contains(&target) {
-                return Err(Error::ConnectionFailed(format!("address postgres://{target} is not permitted")));
+                return Err(format!("address postgres://{target} is not permitted"));
             }
         }
         Ok(())
     }
-}
-
-fn failed(error: &dyn std::error::Error) -> Error {
-    Error::ConnectionFailed(error.to_string())
 }
 
 /// A connection that a guest has.
@@ -105,8 +102,8 @@ pub struct ConnectionBuilder;
 impl Connection {
     async fn open(accessor: &Accessor<impl Send, HasSelf<Guest>>, address: &str) -> Answer<Resource<Self>> {
         let app = accessor.with(|mut access| access.get().app());
-        if let Err(error) = app.allowed_hosts.check(address) {
-            return Ok(Err(error));
+        if let Err(reason) = app.allowed_hosts.check(address) {
+            return Ok(Err(Error::ConnectionFailed(reason)));
         }
         match app.pools.connection(address).await {
             Ok(object) => accessor.with(|mut access| Ok(Ok(access.get().table.push(Self(Arc::new(object)))?))),
