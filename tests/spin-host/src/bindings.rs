@@ -1,4 +1,4 @@
-//! Spin's interfaces, from the WIT files of its SDK.
+//! Spin's interfaces. Their WIT files (`wit/`) are those of spin-sdk 7.0.0, unchanged (Apache-2.0 WITH LLVM-exception).
 
 #![allow(missing_docs, clippy::all, unused_qualifications, reason = "generated")]
 

@@ -49,7 +49,7 @@ async fn answer(handler: Handler, mut request: Request<Incoming>, peer: SocketAd
     let handled = async {
         add_spin_headers(&mut request, peer)?;
         let request = request.map(|body| body.map_err(Error::from).boxed_unsync());
-        Ok(handler.handle((), request).await?)
+        handler.handle((), request).await
     };
     handled.await.or_else(|error: wasmtime::Error| {
         eprintln!("a request failed: {error:?}");
