@@ -1,13 +1,14 @@
 //! `spin:postgres`: connections of a pool for each address, which a guest holds until it drops them or ends.
 
+#![allow(clippy::result_large_err, reason = "the size of an error is that of Spin's interface")]
+
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use futures_util::TryStreamExt as _;
-use std::sync::Arc;
 use tokio_postgres::{
     NoTls,
     config::{Config, Host as Address, SslMode},
