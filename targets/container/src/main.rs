@@ -6,9 +6,9 @@ mod serve;
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
-use authly_core::{Server, config::Environment, ports::Clock as _, store::Store};
+use authly_core::{Server, config::Environment, store::Store};
 use authly_native::{
-    Database, NativeConfig, NativeHost, NativeMailer, first_run, logging,
+    Database, NativeConfig, NativeHost, NativeMailer, first_run, jobs, logging,
     metrics::{Metrics, Observed},
 };
 use clap::{Parser, Subcommand};
@@ -114,52 +114,16 @@ async fn run_with<S: Store + Observed>(command: Command, mut config: NativeConfi
     let mailer = NativeMailer::new(&config).context("TLS for the mail server cannot be set up")?;
     NativeMailer::warn_if_missing(mailer.as_ref(), &config.core);
     if let Command::Maintenance(MaintenanceCommand::Run) = command {
-        let report = server.maintain().await?;
+        let (report, mail) = jobs::run_once(&config, &server, mailer.as_ref()).await?;
         println!("Removed {} rows that had ended.", report.swept.total());
         if report.new_signing_key {
             println!("Made the next signing key.");
         }
-        if let Some(mailer) = &mailer {
-            let mail = server.deliver_mail(mailer).await?;
+        if mailer.is_some() {
             println!("Mail: {} sent, {} to be tried again, {} given up.", mail.sent, mail.deferred, mail.given_up);
         }
         return Ok(());
     }
-    prepare(&config, &server).await;
+    first_run::prepare(&config, &server).await;
     serve::serve(&config, server, metrics, mailer).await
-}
-
-/// Makes the first rows. A database that is down or not migrated yet does not keep the server from starting: it
-/// answers 503 until that is done, and says so.
-#[expect(clippy::print_stdout, reason = "the first run tells a person what to do next")]
-async fn prepare<S: Store>(config: &NativeConfig, server: &Server<S, NativeHost>) {
-    if let Err(error) = server.store().ready().await {
-        tracing::error!(%error, "the database is not ready; if it was not migrated, run `authly migrate`");
-        return;
-    }
-    if let Some(admin) = &config.admin
-        && let Err(error) = first_run::create_configured_admin(server, admin).await
-    {
-        tracing::error!(%error, "could not make the administrator");
-    }
-    if let Err(error) = server.rotate_signing_keys(server.host().now()).await {
-        tracing::error!(%error, "could not prepare the signing keys");
-    }
-    if config.core.environment == Environment::Production {
-        return;
-    }
-    match first_run::create_conveniences(server).await {
-        Ok(made) => {
-            println!("\nAuthly, for development. State is kept in {}.\n", config.database_url);
-            if let Some((username, password)) = &made.admin {
-                println!("  The first administrator, shown once:");
-                println!("    user name  {username}");
-                println!("    password   {password}\n");
-            }
-            if made.demo {
-                println!("  Try the whole login: {}/demo\n", config.core.issuer);
-            }
-        }
-        Err(error) => tracing::error!(%error, "could not make the first rows"),
-    }
 }

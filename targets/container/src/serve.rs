@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use authly_core::{ClientAddress, Server, error::Fault, proxy::TrustedProxies, read_body, store::Store};
 use authly_native::{
-    NativeConfig, NativeHost, NativeMailer,
+    NativeConfig, NativeHost, NativeMailer, jobs,
     logging::{Access, trace_of, traced},
     metrics::{Metrics, Observed},
 };
@@ -25,25 +25,22 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::Notify,
-    time::{interval, timeout},
+    time::timeout,
 };
 use tower::ServiceExt as _;
 
 use crate::metrics;
 
 pub(crate) struct Container<S> {
-    pub(crate) server: Server<S, NativeHost>,
+    pub(crate) server: Arc<Server<S, NativeHost>>,
     pub(crate) metrics: Option<Arc<Metrics>>,
     /// Whether metrics are served beside everything else.
     metrics_here: bool,
     proxies: TrustedProxies,
     timeout: Duration,
     /// Woken when a request has left mail.
-    mail: Notify,
+    mail: Arc<Notify>,
 }
-
-/// How often mail that could not be sent before, or was left by another instance, is looked for.
-const MAIL_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The other end of a connection.
 #[derive(Clone, Copy)]
@@ -59,21 +56,21 @@ pub(crate) async fn serve<S: Store + Observed>(
     let address = SocketAddr::new(config.host, config.port);
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let container = Arc::new(Container {
-        server,
+        server: Arc::new(server),
         metrics,
         metrics_here: config.metrics_address.is_none(),
         proxies: config.trusted_proxies.clone(),
         timeout: config.request_timeout,
-        mail: Notify::new(),
+        mail: Arc::default(),
     });
     if let Some(address) = config.metrics_address.filter(|_| container.metrics.is_some()) {
         metrics::listen(address, Arc::clone(&container)).await?;
     }
     if let Some(period) = config.maintenance_interval {
-        tokio::spawn(maintain(Arc::clone(&container), period));
+        tokio::spawn(jobs::maintain_every(period, Arc::clone(&container.server)));
     }
     if let Some(mailer) = mailer {
-        tokio::spawn(deliver_mail(Arc::clone(&container), mailer));
+        tokio::spawn(jobs::deliver_mail(mailer, Arc::clone(&container.server), Arc::clone(&container.mail)));
     }
     tracing::info!(address = %listener.local_addr()?, issuer = config.core.issuer.as_str(), "listening");
     let graceful = GracefulShutdown::new();
@@ -172,32 +169,5 @@ impl<S: Store> Container<S> {
         };
         parts.extensions.insert(ClientAddress(client_address));
         self.server.handle(Request::from_parts(parts, body)).await
-    }
-}
-
-/// Runs the jobs now and then. Several instances may do so at once.
-async fn maintain<S: Store>(container: Arc<Container<S>>, period: Duration) {
-    let mut timer = interval(period);
-    loop {
-        timer.tick().await;
-        match container.server.maintain().await {
-            Ok(report) => tracing::debug!(?report, "maintenance"),
-            Err(error) => tracing::warn!(%error, "maintenance failed; it is tried again at the next turn"),
-        }
-    }
-}
-
-/// Sends mail when a request has left some, and now and then. Several instances may do so at once.
-async fn deliver_mail<S: Store>(container: Arc<Container<S>>, mailer: NativeMailer) {
-    let mut timer = interval(MAIL_INTERVAL);
-    loop {
-        tokio::select! {
-            _ = timer.tick() => {}
-            () = container.mail.notified() => {}
-        }
-        match container.server.deliver_mail(&mailer).await {
-            Ok(delivery) => tracing::debug!(?delivery, "mail"),
-            Err(error) => tracing::warn!(%error, "mail could not be read; it is tried again at the next turn"),
-        }
     }
 }

@@ -13,13 +13,12 @@ use anyhow::Context as _;
 use authly_core::{
     ClientAddress, Server,
     error::{Fault, ProtocolError},
-    mail::Delivery,
 };
 use authly_native::{
     Database, NativeConfig, NativeHost, NativeMailer,
     config::{LogFormat, environment_variable},
     emf::Emf,
-    first_run,
+    jobs,
     logging::{self, Access, Invocation, trace_of, traced},
     postgres,
 };
@@ -145,7 +144,10 @@ impl Function {
     /// tries again.
     async fn run(&self, job: &str) -> Result<Value, lambda_runtime::Error> {
         match job {
-            "maintenance" => self.maintain().await,
+            "maintenance" => {
+                let (report, _) = jobs::run_once(&self.config, &self.server, self.mailer.as_ref()).await?;
+                Ok(json!({ "removed": report.swept.total(), "newSigningKey": report.new_signing_key }))
+            }
             "migrate" => {
                 let executor = self.server.store().executor();
                 let pending = postgres::pending_migrations(executor).await?;
@@ -154,18 +156,5 @@ impl Function {
             }
             _ => Err(format!("there is no job {job:?}: it is maintenance or migrate").into()),
         }
-    }
-
-    async fn maintain(&self) -> Result<Value, lambda_runtime::Error> {
-        if let Some(admin) = &self.config.admin {
-            first_run::create_configured_admin(&self.server, admin).await?;
-        }
-        let report = self.server.maintain().await?;
-        let mail = match &self.mailer {
-            Some(mailer) => self.server.deliver_mail(mailer).await?,
-            None => Delivery::default(),
-        };
-        tracing::info!(?report, ?mail, "maintenance");
-        Ok(json!({ "removed": report.swept.total(), "newSigningKey": report.new_signing_key }))
     }
 }

@@ -2,6 +2,7 @@
 
 use authly_core::{
     DEMO_CLIENT_ID, Server,
+    config::Environment,
     error::Fault,
     model::{
         AuthMethod, ClientId, ClientSecret, GrantType, InvalidUser, NewClient, NewPassword, NewUser, Password,
@@ -11,7 +12,7 @@ use authly_core::{
     store::{Created, Store, StoreError},
 };
 
-use crate::config::Administrator;
+use crate::{NativeConfig, config::Administrator};
 
 /// Why the first rows could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,41 @@ pub struct FirstRun {
     pub admin: Option<(String, String)>,
     /// Whether the demo client is there.
     pub demo: bool,
+}
+
+/// Makes the first rows. A database that is down or not migrated yet does not keep the server from starting: it
+/// answers 503 until that is done, and says so.
+#[expect(clippy::print_stdout, reason = "the first run tells a person what to do next")]
+pub async fn prepare<S: Store, H: Host>(config: &NativeConfig, server: &Server<S, H>) {
+    if let Err(error) = server.store().ready().await {
+        tracing::error!(%error, "the database is not ready; if it was not migrated, run `authly migrate`");
+        return;
+    }
+    if let Some(admin) = &config.admin
+        && let Err(error) = create_configured_admin(server, admin).await
+    {
+        tracing::error!(%error, "could not make the administrator");
+    }
+    if let Err(error) = server.rotate_signing_keys(server.host().now()).await {
+        tracing::error!(%error, "could not prepare the signing keys");
+    }
+    if config.core.environment == Environment::Production {
+        return;
+    }
+    match create_conveniences(server).await {
+        Ok(made) => {
+            println!("\nAuthly, for development. State is kept in {}.\n", config.database_url);
+            if let Some((username, password)) = &made.admin {
+                println!("  The first administrator, shown once:");
+                println!("    user name  {username}");
+                println!("    password   {password}\n");
+            }
+            if made.demo {
+                println!("  Try the whole login: {}/demo\n", config.core.issuer);
+            }
+        }
+        Err(error) => tracing::error!(%error, "could not make the first rows"),
+    }
 }
 
 /// Makes the administrator of `ADMIN_EMAIL` if there is none.

@@ -7,6 +7,7 @@ pub mod database;
 pub mod emf;
 pub mod first_run;
 pub mod host;
+pub mod jobs;
 pub mod logging;
 pub mod metrics;
 pub mod postgres;
