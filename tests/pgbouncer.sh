@@ -26,7 +26,7 @@ is_running() {
 }
 
 random_port() {
-    awk -v seed="$(od -An -N4 -tu4 /dev/urandom)" 'BEGIN { srand(seed); print 20000 + int(rand() * 12000) }'
+    od -An -N2 -tu2 /dev/urandom | awk '{ print 20000 + $1 % 12000 }'
 }
 
 # max_client_conn: the suite's races. default_pool_size: fewer than clients, so that they do share connections.
@@ -49,6 +49,14 @@ pidfile = $state/pid
 END
 }
 
+listens() {
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        ! grep -q "listening on 127.0.0.1:$1" "$state/log" 2>/dev/null || return 0
+        sleep 0.05
+    done
+    return 1
+}
+
 start() {
     url=${AUTHLY_TEST_DATABASE_URL:?is not set: tests/postgres.sh start prints it}
     server=$(printf %s "$url" | sed -E 's,^[a-z]+://([^@/]*@)?([^/?]*).*,\2,')
@@ -64,7 +72,8 @@ start() {
         configure "$port"
         # With "any", whoever connects becomes this role, as tests/postgres.sh trusts everybody.
         sed -i "s/^\* = .*/& user=${role:-postgres}/" "$state/pgbouncer.ini"
-        if as_nobody pgbouncer -q -d "$state/pgbouncer.ini" >>"$state/out" 2>&1; then
+        # In the background it reports success before it listens: whether it does is in its log.
+        if as_nobody pgbouncer -q -d "$state/pgbouncer.ini" >>"$state/out" 2>&1 && listens "$port"; then
             echo "127.0.0.1:$port"
             return
         fi

@@ -54,7 +54,7 @@ is_running() {
 
 # Below the ports that the system hands out by itself. Where somebody listens already, start tries another.
 random_port() {
-    awk -v seed="$(od -An -N4 -tu4 /dev/urandom)" 'BEGIN { srand(seed); print 20000 + int(rand() * 12000) }'
+    od -An -N2 -tu2 /dev/urandom | awk '{ print 20000 + $1 % 12000 }'
 }
 
 launch() {
