@@ -10,7 +10,7 @@ mod user;
 
 pub use client::{AuthMethod, Client, ClientId, ClientSecretHash, ClientType, GrantType, InvalidClient, NewClient};
 pub use grant::{CodeChallenge, CodeVerifier, InvalidPkce, Resource};
-pub use opaque::{AuthorizationCode, ClientSecret, Digest, SessionToken};
+pub use opaque::{AuthorizationCode, ClientSecret, DeviceToken, Digest, SessionToken};
 pub use redirect_uri::{InvalidRedirectUri, RedirectUri};
 pub use scope::{InvalidScope, ScopeDescription, Scopes};
 pub use secret::{Password, Secret};

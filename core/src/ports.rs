@@ -4,7 +4,9 @@ use std::future::Future;
 
 use crate::{
     crypto::{InvalidKey, PrivateKey, Signer, Verifier, software},
+    limit::Taken,
     model::{Password, PasswordHash, Timestamp},
+    store::Ask,
 };
 
 /// The wall clock. The core reads it once per request.
@@ -63,7 +65,21 @@ pub trait Signatures: Send + Sync + 'static {
     }
 }
 
-/// All ports together, in one value that a target builds.
-pub trait Host: Clock + Entropy + PasswordHashing + Signatures {}
+/// Counters that instances share, where a host has something faster for them than the store.
+pub trait Counters: Send + Sync + 'static {
+    /// Takes permits. `None`: there is nothing of the kind, or it does not answer; then the store counts.
+    fn take(&self, ask: &Ask, now: Timestamp) -> impl Future<Output = Option<Taken>> + Send {
+        let _ = (ask, now);
+        std::future::ready(None)
+    }
 
-impl<T: Clock + Entropy + PasswordHashing + Signatures> Host for T {}
+    /// Its name, and whether it answers, for health checks; `None` where there is nothing of the kind.
+    fn counters_health(&self) -> Option<(&'static str, bool)> {
+        None
+    }
+}
+
+/// All ports together, in one value that a target builds.
+pub trait Host: Clock + Entropy + PasswordHashing + Signatures + Counters {}
+
+impl<T: Clock + Entropy + PasswordHashing + Signatures + Counters> Host for T {}

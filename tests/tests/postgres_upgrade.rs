@@ -239,7 +239,7 @@ async fn old_codes_and_tokens_are_of_no_use() {
     };
     assert_eq!(store.rotate_refresh_token(&rotation).await.expect("decides"), RefreshOutcome::Unknown);
     let token = TokenReference::Refresh { id, generation: 0, digest };
-    store.revoke_token(&token, client.id, now()).await.expect("ignores it");
+    store.revoke_token(&token, client.id, now(), None).await.expect("ignores it");
     let introspection = store.introspect(Some(&client.client_id), Some(&token), now()).await.expect("introspects");
     assert_eq!(introspection.token, TokenState::Inactive);
 

@@ -40,6 +40,8 @@ fn config(cache_ttl: &'static str) -> Config {
             "JWT_SECRET_KEY" => JWT_SECRET_KEY,
             "JWT_REFRESH_SECRET_KEY" => JWT_REFRESH_SECRET_KEY,
             "CACHE_TTL" => cache_ttl,
+            // Permits are taken in blocks: of these, the warm-up takes enough for all.
+            "RATE_LIMIT_REQUESTS_PER_MINUTE" => "10000",
             _ => return None,
         };
         Some(value.to_owned())
@@ -135,6 +137,7 @@ impl<S: Store> InProcess<S> {
         let (app, person) = (self.fixtures.confidential().await, self.fixtures.person().await);
         // Keys are made once in the life of a database, and read once a minute.
         self.get("warm up", 200, "/.well-known/jwks.json", "").await;
+        self.get("warm up", 200, "/login", "").await;
         self.get("discovery", 200, "/.well-known/oauth-authorization-server", "").await;
         self.get("JWKS", 200, "/.well-known/jwks.json", "").await;
         self.get("liveness", 200, "/health/live", "").await;

@@ -100,6 +100,7 @@ impl World {
             redirect_uri: self.client.redirect_uris[0].clone(),
             code_challenge: Some(verifier.challenge()),
             remember_consent: true,
+            audit: None,
         };
         self.store.create_grant(&grant).await.expect("creates");
         CodeRedemption {
@@ -258,6 +259,8 @@ async fn every_operation_is_one_statement() {
         authenticated_at: at(0),
         expires_at: at(3600),
         replaces: Some(digest("another")),
+        effects: None,
+        audit: None,
     };
     macro_rules! counted {
         ($($operation:expr),+ $(,)?) => {
@@ -281,8 +284,8 @@ async fn every_operation_is_one_statement() {
         store.introspect(Some(&world.client.client_id), Some(&world.refresh_token(0, 1)), at(3)),
         store.introspect(Some(&world.client.client_id), Some(&world.access_token(0)), at(3)),
         store.introspect(Some(&world.client.client_id), None, at(3)),
-        store.revoke_token(&world.access_token(0), world.client.id, at(3)),
-        store.revoke_token(&world.refresh_token(0, 1), world.client.id, at(3)),
+        store.revoke_token(&world.access_token(0), world.client.id, at(3), None),
+        store.revoke_token(&world.refresh_token(0, 1), world.client.id, at(3), None),
         store.sweep(at(4), 100),
         store.counts(at(4)),
     );
@@ -389,7 +392,7 @@ async fn nothing_is_left_behind() {
     let world = World::new().await;
     world.family(0).await;
     world.family(1).await;
-    world.store.revoke_token(&world.refresh_token(0, 0), world.client.id, at(10)).await.expect("revokes");
+    world.store.revoke_token(&world.refresh_token(0, 0), world.client.id, at(10), None).await.expect("revokes");
     let swept = world.store.sweep(at(86_000), 100).await.expect("sweeps");
     assert_eq!((swept.tokens, swept.grants), (0, 0));
     world

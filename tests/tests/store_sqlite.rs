@@ -110,6 +110,7 @@ mod sqlite {
             redirect_uri: RedirectUri::parse("https://app.example/cb").expect("valid"),
             code_challenge: None,
             remember_consent: true,
+            audit: None,
         }
     }
 
@@ -269,7 +270,7 @@ mod sqlite {
         let token = TokenReference::Refresh { id: grant.id, generation: 1, digest: secret(&1) };
         store.introspect(Some(&app), Some(&token), now()).await.expect("the store works");
         since("introspect", 1);
-        store.revoke_token(&token, grant.client_id, now()).await.expect("the store works");
+        store.revoke_token(&token, grant.client_id, now(), None).await.expect("the store works");
         since("revoke_token", 1);
     }
 
@@ -347,6 +348,8 @@ mod sqlite {
             authenticated_at: now(),
             expires_at: now() + TimeDelta::hours(1),
             replaces: None,
+            effects: None,
+            audit: None,
         };
         store.create_session(&session).await.expect("the store works");
         let mut connection = connect(&directory).await;

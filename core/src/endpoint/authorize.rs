@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 
 use super::token::scope_not_allowed;
 use crate::{
+    audit::{Event, EventType, Record},
     error::{Error, ErrorCode, ProtocolError},
     grant::consent,
     model::{AuthorizationCode, Client, ClientId, CodeChallenge, RedirectUri, Scopes, SessionToken},
@@ -119,6 +120,9 @@ impl<S: Store, H: Host> Server<S, H> {
                 self.grant_code(exchange, &destination, &known, request, scopes, true).await
             }
             "deny" => {
+                let event = Event::new(EventType::ConsentDenied);
+                let event = event.user(known.session.user.id).client(&destination.client().client_id);
+                self.audit(exchange, event).await;
                 let error = ProtocolError::new(ErrorCode::AccessDenied, "the person did not allow it");
                 Ok(destination.error(issuer, &error))
             }
@@ -143,6 +147,9 @@ impl<S: Store, H: Host> Server<S, H> {
             return Ok(None);
         };
         let known = self.store.session_and_consent(&token.digest(), client.id, exchange.now).await?;
+        if known.is_some() {
+            self.give_back(exchange);
+        }
         Ok(known.map(|known| (token, known)))
     }
 
@@ -264,8 +271,13 @@ impl<S: Store, H: Host> Server<S, H> {
         remember_consent: bool,
     ) -> Result<Reply, Error> {
         let code = AuthorizationCode::generate(&self.host);
+        let id = self.new_id(exchange.now);
+        let audit = remember_consent.then(|| {
+            let event = Event::new(EventType::ConsentGranted).user(known.session.user.id).grant(id);
+            self.audit_record(exchange, event.client(&destination.client().client_id).detail(scopes.to_string()))
+        });
         let grant = NewGrant {
-            id: self.new_id(exchange.now),
+            id,
             user_id: known.session.user.id,
             client_id: destination.client().id,
             scopes,
@@ -278,8 +290,10 @@ impl<S: Store, H: Host> Server<S, H> {
             redirect_uri: destination.redirect_uri.clone(),
             code_challenge: request.code_challenge,
             remember_consent,
+            audit,
         };
         self.store.create_grant(&grant).await?;
+        grant.audit.iter().for_each(Record::log);
         Ok(destination.redirect(self.config.issuer.as_str(), &[("code", code.expose())]))
     }
 }

@@ -92,18 +92,22 @@ impl<S: Store, H: Host> Server<S, H> {
         reference: Option<&TokenReference>,
     ) -> Result<(Arc<CachedClient>, TokenState), Error> {
         if let Some(caller) = self.recent_client(&credentials.client_id, exchange.now)
-            && self.check_credentials(&caller, credentials).await?
+            && self.check_credentials(exchange, &caller, credentials).await?
         {
+            let caller = self.admit(exchange, caller).await?;
             let found = self.store.introspect(None, reference, exchange.now).await?;
             return Ok((caller, found.token));
         }
+        self.refuse_unknown(exchange, credentials).await?;
         let found = self.store.introspect(Some(&credentials.client_id), reference, exchange.now).await?;
-        let caller = found.caller.ok_or_else(|| self.authentication_failed(exchange, &credentials.client_id))?;
+        let Some(caller) = found.caller else {
+            return Err(self.authentication_failed(exchange, &credentials.client_id).await);
+        };
         let caller = self.remember_client(caller, exchange.now);
-        if !self.check_credentials(&caller, credentials).await? {
-            return Err(self.authentication_failed(exchange, &credentials.client_id).into());
+        if !self.check_credentials(exchange, &caller, credentials).await? {
+            return Err(self.authentication_failed(exchange, &credentials.client_id).await);
         }
-        Ok((caller, found.token))
+        Ok((self.admit(exchange, caller).await?, found.token))
     }
 }
 

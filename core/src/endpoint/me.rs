@@ -27,6 +27,11 @@ struct Me {
 impl<S: Store, H: Host> Server<S, H> {
     /// The token must be for this server itself; name and address take the scope `profile`.
     pub(crate) async fn me(&self, exchange: &Exchange<'_>) -> Result<Reply, Error> {
+        let person = self.bearer(exchange).await?;
+        Ok(json(StatusCode::OK, &person))
+    }
+
+    async fn bearer(&self, exchange: &Exchange<'_>) -> Result<Me, Error> {
         let token = bearer_token(exchange.request.headers()).ok_or_else(no_token)?;
         let token = self.verify_access_token(token, exchange.now).await?.ok_or_else(ProtocolError::invalid_token)?;
         if !token.claims.aud.intersects(std::slice::from_ref(&self.config.audience)) {
@@ -38,13 +43,12 @@ impl<S: Store, H: Host> Server<S, H> {
         };
         let scopes = Scopes::parse(&token.claims.scope).unwrap_or_default();
         let profile = scopes.contains("profile");
-        let me = Me {
+        Ok(Me {
             sub: user.id.to_string(),
             username: profile.then_some(user.username),
             email: profile.then_some(user.email),
             email_verified: profile.then_some(user.is_verified),
-        };
-        Ok(json(StatusCode::OK, &me))
+        })
     }
 }
 

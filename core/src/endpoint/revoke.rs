@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use crate::{
+    audit::{Event, EventType, Record},
     crypto::jwt::AccessToken,
     error::{Error, ErrorCode, ProtocolError},
     model::{AuthorizationCode, ClientSecret, SessionToken},
@@ -12,7 +13,7 @@ use crate::{
     request::Parameters,
     response::{Reply, empty},
     server::{Exchange, Server},
-    store::{Store, TokenReference},
+    store::{Revoked, Store, TokenReference},
 };
 
 impl<S: Store, H: Host> Server<S, H> {
@@ -29,7 +30,18 @@ impl<S: Store, H: Host> Server<S, H> {
             return Err(ProtocolError::new(ErrorCode::UnsupportedTokenType, description).into());
         }
         if let (Some(reference), _) = self.identify(exchange, token).await? {
-            self.store.revoke_token(&reference, client.client.id, exchange.now).await?;
+            let event_type = match reference {
+                TokenReference::Access { .. } => EventType::TokenRevoked,
+                TokenReference::Refresh { .. } => EventType::GrantRevoked,
+            };
+            let record = self.audit_record(exchange, Event::new(event_type).client(&client.client.client_id));
+            match self.store.revoke_token(&reference, client.client.id, exchange.now, Some(&record)).await? {
+                Revoked::Nothing => {}
+                Revoked::Token => record.log(),
+                Revoked::Grant { id, user_id } => {
+                    Record { grant_id: Some(id), user_id: Some(user_id), ..record }.log();
+                }
+            }
         }
         Ok(empty(StatusCode::OK))
     }

@@ -4,7 +4,7 @@
 //! the answer down, all in one `BEGIN IMMEDIATE` transaction.
 
 /// The newest migration that this release needs.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 macro_rules! statements {
     ($($name:ident = $file:literal,)+) => {
@@ -19,6 +19,8 @@ macro_rules! statements {
 }
 
 statements! {
+    ATTEMPT_LOGIN = "attempt_login",
+    AUDIT_LOG = "audit_log",
     CLIENT = "client",
     CLIENTS = "clients",
     COUNTS = "counts",
@@ -32,26 +34,31 @@ statements! {
     CREATE_SIGNING_KEY = "create_signing_key",
     CREATE_USER = "create_user",
     END_SESSION = "end_session",
+    GRANT_OF_TOKEN = "grant_of_token",
     INTROSPECT_ACCESS_TOKEN = "introspect_access_token",
     INTROSPECT_REFRESH_TOKEN = "introspect_refresh_token",
     LOAD_CODE = "load_code",
     LOAD_REFRESH_TOKEN = "load_refresh_token",
     MARK_CODE_REDEEMED = "mark_code_redeemed",
     READY = "ready",
+    RECORD_EVENT = "record_event",
     REMEMBER_CONSENT = "remember_consent",
+    REMEMBER_ORIGIN = "remember_origin",
     REPLACE_PASSWORD_HASH = "replace_password_hash",
     RESEAL_SIGNING_KEY = "reseal_signing_key",
     RETIRE_SIGNING_KEYS = "retire_signing_keys",
     REVOKE_ACCESS_TOKEN = "revoke_access_token",
     REVOKE_GRANT = "revoke_grant",
-    REVOKE_REFRESH_TOKEN = "revoke_refresh_token",
     ROTATE_REFRESH_TOKEN = "rotate_refresh_token",
     SCOPES = "scopes",
     SESSION = "session",
     SESSION_AND_CONSENT = "session_and_consent",
+    SESSION_OWNER = "session_owner",
     SIGNING_KEYS = "signing_keys",
+    SWEEP_AUDIT_LOG = "sweep_audit_log",
     SWEEP_CODES = "sweep_codes",
     SWEEP_GRANTS = "sweep_grants",
+    SWEEP_ORIGINS = "sweep_origins",
     SWEEP_SESSIONS = "sweep_sessions",
     SWEEP_TOKENS = "sweep_tokens",
     USER_BY_LOGIN = "user_by_login",

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use authly_core::{
+    audit::{Event, EventType, Record},
     model::{
         AuthMethod, ClientId, ClientSecret, ClientSecretHash, GrantType, NewClient, NewUser, Password, RedirectUri,
         ScopeDescription, Scopes, User,
@@ -261,8 +262,15 @@ async fn create_user<S: Store>(
     let password = Password::new(text).context("the password is too long")?;
     let password_hash = host.hash(password).await?;
     let view = CreatedUserView::new(&user, generated);
+    let id = user.id;
     match store.create_user(&NewUser { user, password_hash }, now).await? {
-        Created::Created => Ok(view),
+        Created::Created => {
+            let event = Event::new(EventType::UserCreated).user(id).detail("authly-admin");
+            let record = Record::new(new_id(&host, now), now, event);
+            record.log();
+            store.record(&record).await.context("the account was made, but not written to the audit log")?;
+            Ok(view)
+        }
         Created::Conflict => bail!("the e-mail address or the user name is taken"),
     }
 }

@@ -5,7 +5,13 @@ mod serve;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use authly_core::{Server, config::Environment, ports::Clock as _, store::Store};
+use authly_core::{
+    Server,
+    audit::{Event, EventType},
+    config::Environment,
+    ports::Clock as _,
+    store::Store,
+};
 use authly_native::{Database, NativeConfig, NativeHost, first_run, logging};
 use clap::{Parser, Subcommand};
 
@@ -100,11 +106,11 @@ async fn run(command: Command, config: NativeConfig) -> anyhow::Result<()> {
 #[expect(clippy::print_stdout, reason = "it is what the command is for")]
 async fn run_with<S: Store>(command: Command, mut config: NativeConfig, store: S) -> anyhow::Result<()> {
     config.core.demo = config.core.environment == Environment::Development;
-    let host = NativeHost::new(config.core.password_cost, config.hashing);
+    let host = NativeHost::new(config.core.password_cost, config.hashing).with_redis(config.redis_url.as_ref());
     let server = Server::new(config.core.clone(), store, host);
     if let Command::Maintenance(MaintenanceCommand::Run) = command {
         let report = server.maintain().await?;
-        println!("Removed {} rows that had ended.", report.swept.total());
+        println!("Removed {} rows that had ended.", report.removed());
         if report.new_signing_key {
             println!("Made the next signing key.");
         }
@@ -127,8 +133,11 @@ async fn prepare<S: Store>(config: &NativeConfig, server: &Server<S, NativeHost>
     {
         tracing::error!(%error, "could not make the administrator");
     }
-    if let Err(error) = server.rotate_signing_keys(server.host().now()).await {
-        tracing::error!(%error, "could not prepare the signing keys");
+    let now = server.host().now();
+    match server.rotate_signing_keys(now).await {
+        Ok(true) => server.audit_job(now, Event::new(EventType::SigningKeyCreated)).await,
+        Ok(false) => {}
+        Err(error) => tracing::error!(%error, "could not prepare the signing keys"),
     }
     if config.core.environment == Environment::Production {
         return;

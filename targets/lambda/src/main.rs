@@ -72,7 +72,7 @@ async fn run(config: NativeConfig) -> anyhow::Result<()> {
     let Database::Postgres(store) = Database::open(&config).await? else {
         anyhow::bail!("DATABASE_URL: a function keeps no files: it must be postgresql://…");
     };
-    let host = NativeHost::new(config.core.password_cost, config.hashing);
+    let host = NativeHost::new(config.core.password_cost, config.hashing).with_redis(config.redis_url.as_ref());
     let server = Server::new(config.core.clone(), store, host);
     let function = Arc::new(Function { server, config });
     let handler = service_fn(move |event: LambdaEvent<Value>| {
@@ -128,6 +128,6 @@ impl Function {
         }
         let report = self.server.maintain().await?;
         tracing::info!(?report, "maintenance");
-        Ok(json!({ "removed": report.swept.total(), "newSigningKey": report.new_signing_key }))
+        Ok(json!({ "removed": report.removed(), "newSigningKey": report.new_signing_key }))
     }
 }

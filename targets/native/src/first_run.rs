@@ -2,6 +2,7 @@
 
 use authly_core::{
     DEMO_CLIENT_ID, Server,
+    audit::{Event, EventType},
     error::Fault,
     model::{
         AuthMethod, ClientId, ClientSecret, GrantType, InvalidUser, NewClient, NewUser, Password, RedirectUri, Scopes,
@@ -61,7 +62,12 @@ async fn create_admin<S: Store, H: Host>(
         return Ok(Created::Conflict);
     }
     let password_hash = server.host().hash(password).await.map_err(Fault::from)?;
-    Ok(server.store().create_user(&NewUser { user, password_hash }, now).await?)
+    let id = user.id;
+    let created = server.store().create_user(&NewUser { user, password_hash }, now).await?;
+    if created == Created::Created {
+        server.audit_job(now, Event::new(EventType::UserCreated).user(id).detail("administrator")).await;
+    }
+    Ok(created)
 }
 
 /// Makes what a first run needs; a later one finds it there.

@@ -13,12 +13,17 @@ use authly_core::{
         InvalidKey, PrivateKey, Signer, Verifier,
         password::{self, PasswordCost},
     },
+    limit::Taken,
     model::{Password, PasswordHash, Timestamp},
-    ports::{Clock, Entropy, HashingBusy, PasswordCheck, PasswordHashing, Signatures},
+    ports::{Clock, Counters, Entropy, HashingBusy, PasswordCheck, PasswordHashing, Signatures},
+    store::Ask,
 };
 use tokio::sync::Semaphore;
 
-use crate::signature;
+use crate::{
+    redis::{Redis, RedisUrl},
+    signature,
+};
 
 /// The operating system's random bytes.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +58,7 @@ pub struct NativeHost {
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
     queue: usize,
+    redis: Option<Redis>,
 }
 
 /// Counts one that waits, also when it is cancelled.
@@ -72,7 +78,14 @@ impl NativeHost {
             permits: Arc::new(Semaphore::new(limits.concurrency)),
             waiting: AtomicUsize::new(0),
             queue: limits.queue,
+            redis: None,
         }
+    }
+
+    /// With counters in Redis, if it is configured. Must be called where tokio runs: a task keeps the connection.
+    #[must_use]
+    pub fn with_redis(self, url: Option<&RedisUrl>) -> Self {
+        Self { redis: url.map(Redis::start), ..self }
     }
 
     /// Runs `work` on a thread for blocking work, when it is its turn. The permit goes with the work: a caller that
@@ -125,5 +138,15 @@ impl Signatures for NativeHost {
 
     fn verifier(&self, key: &PrivateKey) -> Result<Box<dyn Verifier>, InvalidKey> {
         signature::verifier(key)
+    }
+}
+
+impl Counters for NativeHost {
+    async fn take(&self, ask: &Ask, now: Timestamp) -> Option<Taken> {
+        self.redis.as_ref()?.take(ask, now).await
+    }
+
+    fn counters_health(&self) -> Option<(&'static str, bool)> {
+        self.redis.as_ref().map(|redis| ("redis", redis.is_connected()))
     }
 }

@@ -9,6 +9,7 @@ pub mod host;
 pub mod logging;
 pub mod postgres;
 pub mod proxy;
+pub mod redis;
 pub mod signature;
 pub mod sqlite;
 

@@ -44,4 +44,10 @@ statements! {
     RESEAL_SIGNING_KEY = "reseal_signing_key",
     SWEEP = "sweep",
     COUNTS = "counts",
+    TAKE_PERMITS = "take_permits",
+    ATTEMPT_LOGIN = "attempt_login",
+    SWEEP_LIMITS = "sweep_limits",
+    RECORD_EVENT = "record_event",
+    AUDIT_LOG = "audit_log",
+    SWEEP_AUDIT_LOG = "sweep_audit_log",
 }

@@ -133,6 +133,8 @@ pub(super) fn session(cookie: &str, user: Uuid, now: Timestamp) -> NewSession {
         authenticated_at: now,
         expires_at: now + TimeDelta::hours(1),
         replaces: None,
+        effects: None,
+        audit: None,
     }
 }
 
@@ -171,6 +173,7 @@ impl<S: Store> World<S> {
             redirect_uri: redirect_uri("https://app.example/callback"),
             code_challenge: Some(verifier('v').challenge()),
             remember_consent: false,
+            audit: None,
         }
     }
 
