@@ -250,9 +250,10 @@ impl<S: Store, H: Host> Server<S, H> {
     }
 
     fn allow_origin(reply: Reply, request: &Request<Bytes>, endpoint: Endpoint, origin: &str) -> Reply {
-        let reply = reply
-            .with_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin)
-            .with_header(header::ACCESS_CONTROL_EXPOSE_HEADERS, "www-authenticate, retry-after, ratelimit, ratelimit-policy, x-request-id");
+        let reply = reply.with_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin).with_header(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "www-authenticate, retry-after, ratelimit, ratelimit-policy, x-request-id",
+        );
         if request.method() != Method::OPTIONS {
             return reply;
         }

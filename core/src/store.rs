@@ -26,9 +26,7 @@ pub mod postgres;
 pub mod sqlite;
 
 pub use audit::AuditLog;
-pub use limits::{
-    Admission, Ask, AttemptCounters, AttemptOutcome, Limits, LoginAttempt, LoginEffects,
-};
+pub use limits::{Admission, Ask, AttemptCounters, AttemptOutcome, Limits, LoginAttempt, LoginEffects};
 
 /// The infrastructure failed.
 #[derive(Debug, thiserror::Error)]

@@ -494,3 +494,49 @@ async fn screenshot() {
     fs::write(path, frame.screenshot().await).expect("the file can be written");
     frame.close(&[]).await;
 }
+
+/// CORS as a browser enforces it (Fetch §4.8), with a preflight: `CORS_ORIGINS` may call what programs call and nothing
+/// that a person sees; other origins neither.
+#[tokio::test]
+async fn scripts_of_configured_origins_alone_may_call_what_programs_call() {
+    let client = RedirectEndpoint::start().await;
+    let (configured, foreign) = (client.uri("127.0.0.1"), client.uri("localhost"));
+    let origin = configured.trim_end_matches("/callback");
+    let server = TestServer::sqlite(&[("CORS_ORIGINS", origin)]).await;
+    let target = target(&server).await;
+    let (app, person) = (target.confidential().await, target.person().await);
+    let tokens = target.tokens(&app, &person).await;
+    let browser = Browser::start(Options::default()).await;
+    let basic = Base64::encode_string(format!("{}:{}", app.client_id, app.secret()).as_bytes());
+    let form = |body: &str| {
+        format!(
+            "{{ method: 'POST', headers: {{ authorization: 'Basic {basic}' }}, body: new URLSearchParams('{body}') }}"
+        )
+    };
+    let bearer = format!("{{ headers: {{ authorization: 'Bearer {}' }} }}", tokens.access);
+    let grant = form("grant_type=client_credentials");
+    for (page, is_configured) in [(&configured, true), (&foreign, false)] {
+        browser.open(page).await;
+        let programs = if is_configured { json!(200) } else { json!("blocked") };
+        let mistake = if is_configured { json!(400) } else { json!("blocked") };
+        for (path, options, expected) in [
+            ("/auth/token", grant.as_str(), &programs),
+            ("/api/v1/users/me", &bearer, &programs),
+            ("/auth/revoke", &form("token=nonsense"), &programs),
+            // A mistake can be read as well.
+            ("/auth/token", &form(""), &mistake),
+            ("/auth/introspect", &form("token=nonsense"), &json!("blocked")),
+            ("/authorize", "{}", &json!("blocked")),
+            ("/authorize", "{ credentials: 'include' }", &json!("blocked")),
+            ("/login", "{ credentials: 'include' }", &json!("blocked")),
+            ("/consent", "{ method: 'POST', credentials: 'include' }", &json!("blocked")),
+            ("/auth/token", "{ method: 'POST', credentials: 'include' }", &json!("blocked")),
+            ("/.well-known/jwks.json", "{}", &json!(200)),
+        ] {
+            let url = target.url(path);
+            let script = format!("return fetch('{url}', {options}).then(it => it.status, () => 'blocked')");
+            assert_eq!(browser.evaluate(&script).await, *expected, "{page} {path} {options}");
+        }
+    }
+    browser.driver().clone().quit().await.expect("the browser ends");
+}

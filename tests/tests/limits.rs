@@ -11,7 +11,7 @@ use std::{
 
 use authly_core::store::AuditLog as _;
 use authly_tests::{
-    container::{self, postgres, target},
+    container::{postgres, target},
     http::{Reply, RequestExt as _},
     postgres::TestDatabase,
     redis::TestRedis,
@@ -87,7 +87,7 @@ async fn without_its_redis_the_server_keeps_serving_and_limiting() {
     let mut redis = TestRedis::start().await;
     let variables = [("RATE_LIMIT_REQUESTS_PER_MINUTE", "60"), ("REDIS_URL", &redis.url())];
     let server = TestServer::start(postgres().await, &variables).await;
-    let target = [container::target(&server).await];
+    let target = [target(&server).await];
     health(&target[0], "ok").await;
     assert_eq!(impostor(&target[0]).await, 401);
     let count = |text: &str| server.log().matches(text).count();
@@ -129,7 +129,7 @@ async fn ten_thousand_wrong_passwords_do_not_lock_the_owner_out() {
     let store = Arc::clone(database.store());
     let variables = [("TRUSTED_PROXIES", "127.0.0.1"), ("LOG_LEVEL", "warn")];
     let server = TestServer::start(Database::new(database.url(), database), &variables).await;
-    let target = Arc::new(container::target(&server).await);
+    let target = Arc::new(target(&server).await);
     let person = target.person().await;
     let home = "198.51.100.1";
     let login = from(&target, home, &person, None).await.expect(303);
@@ -192,5 +192,45 @@ async fn ten_thousand_wrong_passwords_do_not_lock_the_owner_out() {
     let log = store.audit_log(None, 10_000).await.expect("the database answers");
     let count = |event: &str| log.iter().filter(|record| record.event == event).count();
     assert_eq!(count("login.failed"), statuses[&403] as usize);
-    assert!((1..=200).contains(&count("rate_limit.exceeded")), "{}", count("rate_limit.exceeded"));
+    // One for each address and wait.
+    assert!((1..=1000).contains(&count("rate_limit.exceeded")), "{}", count("rate_limit.exceeded"));
+}
+
+/// Whoever asks writes what they like into `X-Forwarded-For`: it counts for nothing but what a trusted proxy added.
+#[tokio::test]
+async fn nobody_gets_around_a_limit_with_a_forged_address() {
+    let ask = async |target: &Target, forwarded: &str| {
+        let request = target.post("/auth/token").client_basic("nobody", "a guess").header("x-forwarded-for", forwarded);
+        request.form_body(&[("grant_type", "client_credentials")]).reply().await.status
+    };
+    for (proxies, chain) in [("", ""), ("127.0.0.1,10.0.0.0/8", ", 203.0.113.9"), ("127.0.0.1", ", 203.0.113.9")] {
+        let variables = [("RATE_LIMIT_REQUESTS_PER_MINUTE", "5"), ("TRUSTED_PROXIES", proxies)];
+        let server = TestServer::sqlite(&variables).await;
+        let target = target(&server).await;
+        let mut statuses = Vec::new();
+        for number in 0..8 {
+            statuses.push(ask(&target, &format!("198.51.100.{number}{chain}")).await);
+        }
+        assert_eq!(statuses, [401, 401, 401, 401, 401, 429, 429, 429], "{proxies}");
+        // Another peer is another peer.
+        let expected = if proxies.is_empty() { 429 } else { 401 };
+        assert_eq!(ask(&target, "198.51.100.1, 203.0.113.10").await, expected, "{proxies}");
+        if proxies.contains("10.0.0.0/8") {
+            assert_eq!(ask(&target, "198.51.100.1, 203.0.113.9, 10.1.2.3").await, 429, "through two proxies");
+            // One network of IPv6 is one customer.
+            for (address, expected) in [
+                ("2001:db8:1:2::1", 401),
+                ("2001:db8:1:2::2", 401),
+                ("2001:db8:1:2:3::", 401),
+                ("::ffff:203.0.113.9", 429),
+            ] {
+                assert_eq!(ask(&target, address).await, expected, "{address}");
+            }
+            for _ in 0..2 {
+                assert_eq!(ask(&target, "2001:db8:1:2:ffff::").await, 401);
+            }
+            assert_eq!(ask(&target, "2001:db8:1:2::99").await, 429);
+            assert_eq!(ask(&target, "2001:db8:1:3::1").await, 401);
+        }
+    }
 }

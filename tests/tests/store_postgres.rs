@@ -7,13 +7,14 @@ use std::{
 };
 
 use authly_core::{
+    audit::{Event, EventType, Record},
     model::{
         AuthMethod, ClientId, CodeVerifier, Digest, GrantType, NewClient, NewUser, PasswordHash, RedirectUri, Scopes,
         Timestamp, User,
     },
     store::{
-        CodeOutcome, CodeRedemption, NewGrant, NewRefreshToken, NewSession, RefreshOutcome, RefreshRotation,
-        Store as _, StoreError, TokenReference, TokenState,
+        AuditLog as _, CodeOutcome, CodeRedemption, NewGrant, NewRefreshToken, NewSession, RefreshOutcome,
+        RefreshRotation, Store as _, StoreError, TokenReference, TokenState,
         postgres::{Executor as _, SCHEMA_VERSION, STATEMENTS, Statement, Value},
     },
 };
@@ -482,4 +483,34 @@ async fn connections_that_were_cut_while_idle_are_replaced() {
     .expect("terminates");
     tokio::time::sleep(Duration::from_millis(1100)).await;
     store.ready().await.expect("ready");
+}
+
+/// Whoever has the password of the database cannot cover their tracks with it, short of taking the table apart.
+#[tokio::test]
+async fn the_audit_log_is_append_only() {
+    let database = TestDatabase::new().await;
+    let store = database.store();
+    let now = chrono::Utc::now();
+    let record = |number, hours| {
+        let time = now - TimeDelta::hours(hours);
+        Record::new(Uuid::from_u128(number), time, Event::new(EventType::LoginFailed))
+    };
+    let (fresh, old) = (record(2, 1), record(1, 25));
+    for record in [&fresh, &old] {
+        store.record(record).await.expect("appends");
+    }
+    for statement in [
+        "UPDATE audit_log SET outcome = 'success'",
+        "DELETE FROM audit_log",
+        "DELETE FROM audit_log WHERE occurred_at > now() - interval '2 hours'",
+        "TRUNCATE audit_log",
+    ] {
+        let error = sqlx::query(statement).execute(database.pool()).await.expect_err(statement).to_string();
+        assert!(error.contains("append-only"), "{error}");
+    }
+    assert_eq!(store.audit_log(None, 10).await.expect("reads").len(), 2);
+    assert!(store.sweep_audit_log(now, 10).await.is_err(), "not even the retention");
+    let a_day_ago = now - TimeDelta::hours(24);
+    assert_eq!(store.sweep_audit_log(a_day_ago, 10).await.expect("sweeps"), 1);
+    assert_eq!(store.audit_log(None, 10).await.expect("reads").len(), 1);
 }

@@ -150,7 +150,9 @@ impl Limiter {
             Some(IpAddr::V6(address)) => self.digest(&[b"address", &address.octets()[..8]]),
             None => {
                 if !self.said_address_is_unknown.swap(true, Ordering::Relaxed) {
-                    tracing::warn!("the host does not tell where a request comes from: all such requests share one limit");
+                    tracing::warn!(
+                        "the host does not tell where a request comes from: all such requests share one limit"
+                    );
                 }
                 self.digest(&[b"address"])
             }

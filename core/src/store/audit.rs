@@ -19,9 +19,5 @@ pub trait AuditLog: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
 
     /// Removes at most `limit` records from before `before`, which must be a day ago at least. Tells how many.
-    fn sweep_audit_log(
-        &self,
-        before: Timestamp,
-        limit: u32,
-    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    fn sweep_audit_log(&self, before: Timestamp, limit: u32) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }

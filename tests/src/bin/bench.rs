@@ -253,7 +253,8 @@ impl Bench {
             page.header("set-cookie").and_then(|cookie| cookie.split(';').next()).unwrap_or_default().to_owned();
         let csrf_token = page.form().value("csrf_token").to_owned();
         let fields = [("username", "bench@example.com"), ("password", PASSWORD), ("csrf_token", csrf_token.as_str())];
-        let log_in = async || self.client.post(&url).header("cookie", &cookie).form_body(&fields).reply().await.expect(303);
+        let log_in =
+            async || self.client.post(&url).header("cookie", &cookie).form_body(&fields).reply().await.expect(303);
         // From now on the account knows the address: as many logins may be under way at once as there are connections.
         log_in().await;
         self.drive("login", async |_| Some(log_in().await)).await;

@@ -44,7 +44,8 @@ pub async fn strangers_are_limited_by_address<H: Host>() {
         }
         reply.expect_error(401, "invalid_client");
     }
-    let refused = refused.expect("the login took some of the permits as well").expect_error(429, "temporarily_unavailable");
+    let refused =
+        refused.expect("the login took some of the permits as well").expect_error(429, "temporarily_unavailable");
     expect_too_many(&refused);
     assert!(refused.header("ratelimit").is_some_and(|it| it.starts_with("\"address\";r=0;t=")), "{refused:?}");
 
@@ -135,7 +136,10 @@ pub async fn wrong_passwords_are_slowed_down<H: Host>() {
         outcomes.push(tried);
     }
     for tried in &outcomes {
-        assert!(tried[..10] == [403; 10] && tried.contains(&429), "an account that does not exist is no other: {outcomes:?}");
+        assert!(
+            tried[..10] == [403; 10] && tried.contains(&429),
+            "an account that does not exist is no other: {outcomes:?}"
+        );
     }
 }
 

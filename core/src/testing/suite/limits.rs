@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use super::{
     Case,
-    fixture::{account, at, digest, moment, race, session},
+    fixture::{account, at, digest, id, moment, race, session},
 };
 use crate::{
     limit::{Backoff, Quota, Taken},
@@ -59,7 +59,7 @@ async fn log_in<S: Store>(
         device: Some(digest(device)),
         known_until: now + TimeDelta::days(90),
     };
-    let cookie = format!("cookie at {now}");
+    let cookie = format!("cookie {}", id());
     store.create_session(&NewSession { effects: Some(effects), ..session(&cookie, user.user.id, now) }).await
 }
 
@@ -152,7 +152,10 @@ pub async fn an_attempt_reads_the_account<S: Store>(store: &Arc<S>) -> Case {
     store.create_user(&ada, at(0)).await?;
     for login in ["ada", "ADA@example.com"] {
         let read = attempt(store, login, "address", Some("device"), at(0)).await?.credentials.expect("it is there");
-        assert_eq!((read.user, read.password_hash, read.is_active), (ada.user.clone(), ada.password_hash.clone(), true));
+        assert_eq!(
+            (read.user, read.password_hash, read.is_active),
+            (ada.user.clone(), ada.password_hash.clone(), true)
+        );
     }
     assert!(attempt(store, "nobody", "address", None, at(0)).await?.credentials.is_none());
     Ok(())
@@ -279,10 +282,7 @@ pub async fn a_known_browser_is_counted_by_itself<S: Store>(store: &Arc<S>) -> C
     let free = Backoff::PER_KNOWN_ORIGIN.free;
     assert_eq!(exhaust(store, "ada", "home", None, at(1)).await?, (free, Admission::OriginBlocked(at(3))));
     assert_eq!(exhaust(store, "ada", "home", Some("phone"), at(1)).await?.0, 0);
-    assert_eq!(
-        exhaust(store, "ada", "home", Some("laptop"), at(1)).await?,
-        (free, Admission::OriginBlocked(at(3)))
-    );
+    assert_eq!(exhaust(store, "ada", "home", Some("laptop"), at(1)).await?, (free, Admission::OriginBlocked(at(3))));
     assert_eq!(exhaust(store, "ada", "café", Some("laptop"), at(1)).await?.0, 0);
     Ok(())
 }
