@@ -94,7 +94,7 @@ impl LocalCounters {
             let over: Vec<_> =
                 kept.iter().filter(|(_, state)| is_over(state)).map(|(key, _)| key).take(limit).collect();
             // It may have been used again in between.
-            over.iter().filter(|key| kept.remove_if(*key, &is_over).is_some()).map(|_| 1).sum()
+            over.iter().filter(|key| kept.remove_if(*key, is_over).is_some()).map(|_| 1).sum()
         }
         let limit = limit as usize;
         sweep(&self.windows, |window| window.ends_at, now, limit)
