@@ -10,7 +10,8 @@ usage() {
 usage: tests/run.sh [--setup-only] [ARGUMENT…]
 
 Runs all tests. On a Debian machine that has Rust (rustup) and git it first installs whatever else they need and is
-not there yet: Chromium with its driver, Node.js, PostgreSQL's and Redis's server programs, a C compiler, shellcheck, Rust's
+not there yet: Chromium with its driver, Node.js, PostgreSQL's and Redis's server programs, PgBouncer, a C compiler,
+shellcheck, Rust's
 wasm32-wasip1 and wasm32-wasip2 targets, and the npm packages of tests/clients. Elsewhere it says what is missing.
 
   --setup-only   installs, and runs nothing
@@ -66,6 +67,9 @@ has_postgres_server() {
   has initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
 }
 
+# Debian puts it where only root looks.
+has_pgbouncer() { PATH=$PATH:/usr/sbin has pgbouncer; }
+
 is_postgres_given() { [ -n "${AUTHLY_TEST_DATABASE_URL:-}${DATABASE_URL:-}" ]; }
 
 has_fonts() { has fc-list && [ -n "$(fc-list 2>/dev/null | head -n 1)" ]; }
@@ -80,6 +84,7 @@ missing_packages() {
   has redis-server || echo redis-server
   has shellcheck || echo shellcheck
   is_postgres_given || has_postgres_server || echo postgresql
+  is_postgres_given || has_pgbouncer || echo pgbouncer
 }
 
 # The packages of Postgres and Redis would start servers of their own: only the programs are wanted.
@@ -170,6 +175,8 @@ install_npm_packages() {
   npm ci --prefix "$clients" --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
 }
 
+is_own_postgres() { [ -n "${AUTHLY_TEST_POSTGRES_DIR:-}" ]; }
+
 start_postgres() {
   if [ -n "${AUTHLY_TEST_DATABASE_URL:-}" ]; then
     echo 'the one of AUTHLY_TEST_DATABASE_URL'
@@ -179,7 +186,7 @@ start_postgres() {
   else
     # Its own, whatever else runs on this machine.
     export AUTHLY_TEST_POSTGRES_DIR=${TMPDIR:-/tmp}/authly-tests-$$
-    trap 'tests/postgres.sh stop || true' EXIT
+    trap 'tests/pgbouncer.sh stop || true; tests/postgres.sh stop || true' EXIT
     AUTHLY_TEST_DATABASE_URL=$(tests/postgres.sh start) || return
     echo 'a temporary one'
   fi
@@ -188,9 +195,10 @@ start_postgres() {
   unset DATABASE_URL
 }
 
-# The programs, which tests start, then the tests.
+# The Spin components and the programs, which tests start, then the tests.
 build() {
-  cargo build "${quiet[@]}" --workspace --bins && cargo test "${quiet[@]}" "${selection[@]}" "${arguments[@]}" --no-run
+  cargo build "${quiet[@]}" -p authly-spin -p authly-spin-guest --target wasm32-wasip2 --profile component &&
+    cargo build "${quiet[@]}" --workspace --bins && cargo test "${quiet[@]}" "${selection[@]}" "${arguments[@]}" --no-run
 }
 
 check_wasm() {
@@ -216,6 +224,16 @@ run_tests() {
   return "$status"
 }
 
+# What only a connection that others share can get wrong: the store's conformance suite and races, and the function.
+run_through_pgbouncer() {
+  local log=target/tests-pgbouncer.log
+  export AUTHLY_TEST_PGBOUNCER_DIR=${TMPDIR:-/tmp}/authly-pgbouncer-$$
+  AUTHLY_TEST_PGBOUNCER=$(tests/pgbouncer.sh start) || return
+  AUTHLY_TEST_PGBOUNCER=$AUTHLY_TEST_PGBOUNCER cargo test --no-fail-fast -p authly-tests --test store_postgres \
+    --test http_lambda --test lambda_events >"$log" 2>&1 || { tail -n 60 "$log" && return 1; }
+  grep '^test result: ' "$log"
+}
+
 # What is missing here makes everything after it fail: stop at once.
 require() { step "$@" || finish 'The tests did not run'; }
 
@@ -231,4 +249,7 @@ require 'Postgres' start_postgres
 require 'build' build
 step 'the core compiles for WASI' check_wasm || true
 step 'tests' run_tests || true
+if is_own_postgres && ((${#selection[@]} + ${#arguments[@]} + ${#harness[@]} == 1)); then
+  step 'through a PgBouncer in transaction mode' run_through_pgbouncer || true
+fi
 if ((failures == 0)); then finish 'All tests passed'; else finish 'There were failures'; fi

@@ -99,20 +99,32 @@ event_types! {
     SigningKeyRotated = "signing_key.rotated", Success;
     /// An operator made an account.
     UserCreated = "user.created", Success;
-    /// A person registered.
-    UserRegistered = "user.registered", Success;
-    /// A person showed that an e-mail address is theirs.
-    UserVerified = "user.verified", Success;
-    /// A person changed their password.
-    PasswordChanged = "password.changed", Success;
-    /// Somebody asked for a new password.
-    PasswordResetRequested = "password.reset_requested", Success;
-    /// A person set a new password by a link that was sent to them.
-    PasswordReset = "password.reset", Success;
-    /// A person changed their e-mail address.
+    /// Somebody asked for an account.
+    Registered = "user.registered", Success;
+    /// Somebody asked for an account with an address that has one.
+    RegistrationRepeated = "user.registration_repeated", Failure;
+    /// A mail to verify an address was asked for.
+    VerificationRequested = "email.verification_requested", Success;
+    /// An address was verified.
+    EmailVerified = "email.verified", Success;
+    /// An account has another address.
     EmailChanged = "email.changed", Success;
-    /// A session was ended from somewhere else.
-    SessionRevoked = "session.revoked", Success;
+    /// A link was right and the password with it wrong.
+    VerificationFailed = "email.verification_failed", Failure;
+    /// A mail to reset a password was asked for.
+    PasswordResetRequested = "password.reset_requested", Success;
+    /// A password was set by such a mail; sessions and grants have ended.
+    PasswordReset = "password.reset", Success;
+    /// A password was changed; other sessions and grants have ended.
+    PasswordChanged = "password.changed", Success;
+    /// A person's password was wrong where it was asked for once more.
+    PasswordConfirmationFailed = "password.confirmation_failed", Failure;
+    /// A person ended one of their sessions.
+    SessionEnded = "session.ended", Success;
+    /// A person logged out everywhere.
+    LoggedOutEverywhere = "logout.everywhere", Success;
+    /// A person ended an application's access.
+    ApplicationRevoked = "application.revoked", Success;
     /// Too many requests or attempts.
     RateLimitExceeded = "rate_limit.exceeded", Alert;
 }

@@ -260,6 +260,10 @@ pub struct Config {
     pub pkce_required: bool,
     /// `REQUIRE_USER_CONSENT`.
     pub require_user_consent: bool,
+    /// `REGISTRATION_ENABLED`: anybody can make an account.
+    pub registration_enabled: bool,
+    /// `EMAIL_VERIFICATION_REQUIRED`: an account authorizes no client before its address is verified.
+    pub email_verification_required: bool,
     /// `HEALTH_CHECK_ENABLED`.
     pub health_check_enabled: bool,
     /// `CORS_ORIGINS`.
@@ -365,6 +369,9 @@ impl Config {
         let oauth_enabled = reader.flag("OAUTH_ENABLED", true);
         let pkce_required = reader.flag("PKCE_REQUIRED", true);
         let require_user_consent = reader.flag("REQUIRE_USER_CONSENT", true);
+        let registration_enabled = reader.flag("REGISTRATION_ENABLED", !production);
+        // Where accounts are made by operators only, it is them who vouch for an address.
+        let email_verification_required = reader.flag("EMAIL_VERIFICATION_REQUIRED", registration_enabled);
         let health_check_enabled = reader.flag("HEALTH_CHECK_ENABLED", true);
         let cors_origins = reader.list("CORS_ORIGINS");
         for origin in &cors_origins {
@@ -410,6 +417,8 @@ impl Config {
             oauth_enabled,
             pkce_required,
             require_user_consent,
+            registration_enabled,
+            email_verification_required,
             health_check_enabled,
             cors_origins,
             allowed_hosts,

@@ -1,10 +1,14 @@
 //! One file per endpoint: parse, decide, one store call, render.
 
+mod account;
+mod admin;
 pub(crate) mod assets;
 mod authorize;
+mod bearer;
 mod client_authentication;
 mod demo;
 pub use demo::DEMO_CLIENT_ID;
+mod forgotten_password;
 pub(crate) mod health;
 mod introspect;
 mod jwks;
@@ -12,6 +16,9 @@ mod login;
 mod logout;
 mod me;
 pub(crate) mod metadata;
+mod register;
+mod reset_password;
 mod revoke;
 mod session;
 mod token;
+mod verify_email;

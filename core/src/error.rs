@@ -32,6 +32,8 @@ pub enum ErrorCode {
     UnsupportedTokenType,
     /// RFC 6750 §3.1.
     InvalidToken,
+    /// RFC 6750 §3.1.
+    InsufficientScope,
     /// RFC 6749 §4.1.2.1.
     ServerError,
     /// RFC 6749 §4.1.2.1.
@@ -53,6 +55,7 @@ impl ErrorCode {
             Self::AccessDenied => "access_denied",
             Self::UnsupportedTokenType => "unsupported_token_type",
             Self::InvalidToken => "invalid_token",
+            Self::InsufficientScope => "insufficient_scope",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
@@ -124,6 +127,18 @@ impl ProtocolError {
         Self {
             retry_after: Some(seconds),
             ..Self::new(ErrorCode::TemporarilyUnavailable, description).with_status(StatusCode::TOO_MANY_REQUESTS)
+        }
+    }
+
+    /// `insufficient_scope`, 403 with a challenge (RFC 6750 §3.1).
+    pub fn insufficient_scope(scope: &str) -> Self {
+        Self {
+            challenge: Some("Bearer realm=\"authly\", error=\"insufficient_scope\""),
+            ..Self::new(
+                ErrorCode::InsufficientScope,
+                format!("this takes the scope {scope}, and of a user an administrator"),
+            )
+            .with_status(StatusCode::FORBIDDEN)
         }
     }
 

@@ -7,18 +7,22 @@ mod endpoint;
 pub mod error;
 pub mod grant;
 pub mod limit;
+pub mod mail;
 pub mod maintenance;
 pub mod model;
 mod page;
 pub mod ports;
+pub mod proxy;
 mod request;
 mod response;
 pub mod router;
 pub mod server;
 pub mod store;
+pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod trace;
 
 pub use endpoint::DEMO_CLIENT_ID;
-pub use request::{ClientAddress, MAX_BODY};
+pub use request::{ClientAddress, MAX_BODY, read_body};
 pub use server::Server;

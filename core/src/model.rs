@@ -3,6 +3,8 @@
 mod client;
 mod grant;
 mod opaque;
+mod origin;
+mod password;
 mod redirect_uri;
 mod scope;
 mod secret;
@@ -10,7 +12,9 @@ mod user;
 
 pub use client::{AuthMethod, Client, ClientId, ClientSecretHash, ClientType, GrantType, InvalidClient, NewClient};
 pub use grant::{CodeChallenge, CodeVerifier, InvalidPkce, Resource};
-pub use opaque::{AuthorizationCode, ClientSecret, DeviceToken, Digest, SessionToken};
+pub use opaque::{AuthorizationCode, ClientSecret, DeviceToken, Digest, EmailToken, SessionToken};
+pub use origin::Origin;
+pub use password::{NewPassword, WeakPassword};
 pub use redirect_uri::{InvalidRedirectUri, RedirectUri};
 pub use scope::{InvalidScope, ScopeDescription, Scopes};
 pub use secret::{Password, Secret};

@@ -8,7 +8,14 @@
 //! empty when the server owns the root of its origin, or for example `/auth`
 //! (no trailing slash).
 
+mod account;
+
 use askama::Template;
+
+pub use account::{
+    AccountPage, ApplicationItem, EmailPage, ForgottenPasswordPage, NoticePage, PasswordPage, RegistrationPage,
+    ResetPage, SessionItem, UnverifiedPage, VerificationPage, time_for_machines, time_for_people,
+};
 
 /// The one stylesheet, to be served at `{base}/assets/authly.css` as `text/css`.
 pub const STYLESHEET: &str = include_str!("../assets/authly.css");
@@ -33,6 +40,8 @@ pub struct LoginPage<'a> {
     pub login: &'a str,
     /// Why the last attempt failed, as a whole sentence.
     pub error: Option<&'a str>,
+    /// Where to make an account, if anybody can.
+    pub register: Option<&'a str>,
 }
 
 /// Asks whether an application may have what it asked for.
@@ -161,7 +170,15 @@ mod tests {
     }
 
     fn login<'a>(login: &'a str, error: Option<&'a str>) -> LoginPage<'a> {
-        LoginPage { base: "/auth", client_name: Some(NASTY), csrf_token: NASTY, return_to: NASTY, login, error }
+        LoginPage {
+            base: "/auth",
+            client_name: Some(NASTY),
+            csrf_token: NASTY,
+            return_to: NASTY,
+            login,
+            error,
+            register: Some(NASTY),
+        }
     }
 
     fn consent<'a>(client_uri: &'a str, scopes: &'a [ScopeLine<'a>]) -> ConsentPage<'a> {

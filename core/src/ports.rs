@@ -2,11 +2,15 @@
 
 use std::future::Future;
 
+use chrono::TimeDelta;
+use uuid::Uuid;
+
 use crate::{
     crypto::{InvalidKey, PrivateKey, Signer, Verifier, software},
     limit::Taken,
-    model::{Password, PasswordHash, Timestamp},
+    model::{Password, PasswordHash, Secret, Timestamp},
     store::Ask,
+    telemetry::Event,
 };
 
 /// The wall clock. The core reads it once per request.
@@ -73,13 +77,62 @@ pub trait Counters: Send + Sync + 'static {
         std::future::ready(None)
     }
 
+    /// Whether an instance lives long enough to use up permits that it takes in advance.
+    fn may_reserve(&self) -> bool {
+        true
+    }
+
     /// Its name, and whether it answers, for health checks; `None` where there is nothing of the kind.
     fn counters_health(&self) -> Option<(&'static str, bool)> {
         None
     }
 }
 
-/// All ports together, in one value that a target builds.
-pub trait Host: Clock + Entropy + PasswordHashing + Signatures + Counters {}
+/// Where what operators count goes. By default nowhere.
+pub trait Telemetry: Send + Sync + 'static {
+    /// Counts one. It neither waits nor fails.
+    fn count(&self, _event: Event) {}
+}
 
-impl<T: Clock + Entropy + PasswordHashing + Signatures + Counters> Host for T {}
+/// A mail to a person, in plain text.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// The same for every attempt at this mail, so that a receiver can tell that it has it already.
+    pub id: Uuid,
+    /// Whom it is for.
+    pub recipient: String,
+    /// What it is about.
+    pub subject: String,
+    /// What it says. It may hold a link that lets somebody in.
+    pub body: Secret,
+    /// When it was written.
+    pub written_at: Timestamp,
+}
+
+/// Why a mail was not sent. The text is kept for operators.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MailError {
+    /// The mail server cannot be reached, or lets nobody in: no other mail can be sent either.
+    #[error("{0}")]
+    Unavailable(String),
+    /// This mail cannot be sent at the moment.
+    #[error("{0}")]
+    Deferred(String),
+    /// This mail can never be sent.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Sends mail. A host that cannot do so leaves the mail to one that can: they share the store's outbox.
+pub trait Mailer: Send + Sync + 'static {
+    /// The longest that one attempt takes, after which it has failed.
+    const TIMEOUT: TimeDelta;
+
+    /// Hands a mail over to the mail system.
+    fn send(&self, mail: &Mail) -> impl Future<Output = Result<(), MailError>> + Send;
+}
+
+/// All ports together, in one value that a target builds.
+pub trait Host: Clock + Entropy + PasswordHashing + Signatures + Counters + Telemetry {}
+
+impl<T: Clock + Entropy + PasswordHashing + Signatures + Counters + Telemetry> Host for T {}

@@ -1,11 +1,13 @@
 //! Reading requests: parameters, cookies and credentials, strictly.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, error::Error};
 
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
 use cookie::Cookie;
 use http::{HeaderMap, Request, StatusCode, header};
+use http_body::Body;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use percent_encoding::percent_decode;
 
 use crate::error::ProtocolError;
@@ -18,6 +20,24 @@ pub const MAX_URI: usize = 16 * 1024;
 /// The address of the peer, as the target resolved it: the core never reads forwarding headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub std::net::IpAddr);
+
+/// Reads a whole body of at most [`MAX_BODY`] bytes, for targets whose requests come in pieces. What it fails with is for
+/// [`Server::refuse`](crate::Server::refuse).
+pub async fn read_body<B>(body: B) -> Result<Bytes, ProtocolError>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(body_too_large()),
+        Err(_) => Err(ProtocolError::invalid_request("the body could not be read")),
+    }
+}
+
+pub(crate) fn body_too_large() -> ProtocolError {
+    let error = ProtocolError::invalid_request(format!("the body is larger than {MAX_BODY} bytes"));
+    error.with_status(StatusCode::PAYLOAD_TOO_LARGE)
+}
 
 /// Parameters in `application/x-www-form-urlencoded`.
 #[derive(Clone, Debug, Default)]

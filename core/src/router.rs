@@ -21,6 +21,20 @@ pub enum Endpoint {
     Login,
     /// `/logout`
     Logout,
+    /// `/register`
+    Register,
+    /// `/verify-email`
+    VerifyEmail,
+    /// `/forgot-password`
+    ForgotPassword,
+    /// `/reset-password`
+    ResetPassword,
+    /// `/account`
+    Account,
+    /// `/account/password`
+    AccountPassword,
+    /// `/account/email`
+    AccountEmail,
     /// `/auth/token`
     Token,
     /// `/auth/refresh`
@@ -31,6 +45,8 @@ pub enum Endpoint {
     Introspect,
     /// `/api/v1/users/me`
     Me,
+    /// `/admin/maintenance`
+    Maintenance,
     /// `/.well-known/oauth-authorization-server`
     Metadata,
     /// `/.well-known/jwks.json`
@@ -79,17 +95,25 @@ const METADATA: &str = "/.well-known/oauth-authorization-server";
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 26] = [
         Self::Home,
         Self::Authorize,
         Self::Consent,
         Self::Login,
         Self::Logout,
+        Self::Register,
+        Self::VerifyEmail,
+        Self::ForgotPassword,
+        Self::ResetPassword,
+        Self::Account,
+        Self::AccountPassword,
+        Self::AccountEmail,
         Self::Token,
         Self::Refresh,
         Self::Revoke,
         Self::Introspect,
         Self::Me,
+        Self::Maintenance,
         Self::Metadata,
         Self::Jwks,
         Self::Health,
@@ -108,11 +132,19 @@ impl Endpoint {
             Self::Consent => "/consent",
             Self::Login => "/login",
             Self::Logout => "/logout",
+            Self::Register => "/register",
+            Self::VerifyEmail => "/verify-email",
+            Self::ForgotPassword => "/forgot-password",
+            Self::ResetPassword => "/reset-password",
+            Self::Account => "/account",
+            Self::AccountPassword => "/account/password",
+            Self::AccountEmail => "/account/email",
             Self::Token => "/auth/token",
             Self::Refresh => "/auth/refresh",
             Self::Revoke => "/auth/revoke",
             Self::Introspect => "/auth/introspect",
             Self::Me => "/api/v1/users/me",
+            Self::Maintenance => "/admin/maintenance",
             Self::Metadata => METADATA,
             Self::Jwks => "/.well-known/jwks.json",
             Self::Health => "/health",
@@ -124,11 +156,52 @@ impl Endpoint {
         }
     }
 
+    /// Its name in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Home => "home",
+            Self::Authorize => "authorize",
+            Self::Consent => "consent",
+            Self::Login => "login",
+            Self::Logout => "logout",
+            Self::Token => "token",
+            Self::Refresh => "refresh",
+            Self::Revoke => "revoke",
+            Self::Introspect => "introspect",
+            Self::Me => "me",
+            Self::Register => "register",
+            Self::VerifyEmail => "verify_email",
+            Self::ForgotPassword => "forgot_password",
+            Self::ResetPassword => "reset_password",
+            Self::Account => "account",
+            Self::AccountPassword => "account_password",
+            Self::AccountEmail => "account_email",
+            Self::Maintenance => "maintenance",
+            Self::Metadata => "metadata",
+            Self::Jwks => "jwks",
+            Self::Health => "health",
+            Self::Live => "live",
+            Self::Ready => "ready",
+            Self::Stylesheet => "stylesheet",
+            Self::Demo => "demo",
+            Self::DemoCallback => "demo_callback",
+        }
+    }
+
     /// The methods it knows.
     pub const fn methods(self) -> &'static [Method] {
         match self {
-            Self::Authorize | Self::Login | Self::Logout => GET_AND_POST,
-            Self::Consent | Self::Token | Self::Refresh | Self::Revoke | Self::Introspect => POST,
+            Self::Authorize
+            | Self::Login
+            | Self::Logout
+            | Self::Register
+            | Self::VerifyEmail
+            | Self::ForgotPassword
+            | Self::ResetPassword
+            | Self::Account
+            | Self::AccountPassword
+            | Self::AccountEmail => GET_AND_POST,
+            Self::Consent | Self::Token | Self::Refresh | Self::Revoke | Self::Introspect | Self::Maintenance => POST,
             Self::Home
             | Self::Me
             | Self::Metadata
@@ -159,6 +232,13 @@ impl Endpoint {
             | Self::Consent
             | Self::Login
             | Self::Logout
+            | Self::Register
+            | Self::VerifyEmail
+            | Self::ForgotPassword
+            | Self::ResetPassword
+            | Self::Account
+            | Self::AccountPassword
+            | Self::AccountEmail
             | Self::Demo
             | Self::DemoCallback => Audience::Person,
             _ => Audience::Program,
@@ -177,14 +257,28 @@ impl Endpoint {
     /// What counts against the limit of the client's address.
     pub const fn counting(self) -> Counting {
         match self {
-            Self::Home | Self::Authorize | Self::Consent | Self::Logout | Self::Demo | Self::DemoCallback => {
-                Counting::Strangers
-            }
+            Self::Home
+            | Self::Authorize
+            | Self::Consent
+            | Self::Logout
+            | Self::Register
+            | Self::VerifyEmail
+            | Self::ForgotPassword
+            | Self::ResetPassword
+            | Self::Account
+            | Self::AccountPassword
+            | Self::AccountEmail
+            | Self::Demo
+            | Self::DemoCallback => Counting::Strangers,
             // An attempt to log in is counted by the statement that reads the account, and a public client's request
             // when it has named itself. Clients and tokens that are good do not count.
-            Self::Login | Self::Token | Self::Refresh | Self::Revoke | Self::Introspect | Self::Me => {
-                Counting::Failures
-            }
+            Self::Login
+            | Self::Token
+            | Self::Refresh
+            | Self::Revoke
+            | Self::Introspect
+            | Self::Me
+            | Self::Maintenance => Counting::Failures,
             Self::Metadata | Self::Jwks | Self::Health | Self::Live | Self::Ready | Self::Stylesheet => {
                 Counting::Nothing
             }
@@ -202,6 +296,7 @@ impl Endpoint {
             | Self::Introspect
             | Self::Metadata => config.oauth_enabled,
             Self::Health | Self::Live | Self::Ready => config.health_check_enabled,
+            Self::Register => config.registration_enabled,
             Self::Demo | Self::DemoCallback => config.demo,
             _ => true,
         }

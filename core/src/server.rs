@@ -6,7 +6,10 @@ mod limits;
 
 use std::{
     future::Future,
-    sync::{Arc, RwLock},
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -25,12 +28,13 @@ use crate::{
     crypto::{Keyed, jwt::AccessToken, refresh::RefreshTokens},
     endpoint,
     error::{Error, ProtocolError},
-    model::{ClientId, Digest, Timestamp},
+    model::{ClientId, Digest, Origin, Timestamp},
     ports::{Entropy, Host},
-    request::{ClientAddress, MAX_BODY, MAX_URI},
+    request::{ClientAddress, MAX_BODY, MAX_URI, body_too_large},
     response::{self, Audience, Reply, WithHeader},
     router::{self, Cors, Counting, Endpoint},
     store::Store,
+    telemetry::Event,
 };
 
 /// The header that carries a request's id, in and out.
@@ -56,6 +60,12 @@ impl Exchange<'_> {
     pub fn client_address(&self) -> Option<std::net::IpAddr> {
         self.request.extensions().get::<ClientAddress>().map(|address| address.0)
     }
+
+    /// The same, for the person who will look at it.
+    pub(crate) fn origin(&self) -> Origin {
+        let user_agent = self.request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Origin::new(self.client_address(), user_agent)
+    }
 }
 
 /// An authorization server over a store and a host's ports.
@@ -66,6 +76,7 @@ pub struct Server<S, H> {
     pub(crate) refresh_tokens: RefreshTokens,
     pub(crate) form_keys: Vec<Keyed>,
     pub(crate) metadata: Bytes,
+    mail_was_queued: AtomicBool,
     clients: Cache<ClientId, Arc<CachedClient>>,
     verified_tokens: Cache<Digest, Arc<AccessToken>>,
     key_ring: RwLock<Option<CachedKeyRing>>,
@@ -79,6 +90,7 @@ impl<S: Store, H: Host> Server<S, H> {
             refresh_tokens: RefreshTokens::new(&config.refresh),
             form_keys: config.root.derive("form token"),
             metadata: endpoint::metadata::document(&config).into(),
+            mail_was_queued: AtomicBool::new(false),
             clients: Cache::new(CACHED_CLIENTS),
             verified_tokens: Cache::new(CACHED_TOKENS),
             key_ring: RwLock::new(None),
@@ -92,6 +104,11 @@ impl<S: Store, H: Host> Server<S, H> {
     /// The store, for what a target does besides serving.
     pub fn store(&self) -> &S {
         &self.store
+    }
+
+    /// Takes it apart again: the store, without anything that was kept between requests.
+    pub fn into_store(self) -> S {
+        self.store
     }
 
     /// The host's ports.
@@ -114,9 +131,14 @@ impl<S: Store, H: Host> Server<S, H> {
         let audience = endpoint.map_or_else(|| audience_of_unknown(&request), Endpoint::audience);
         let reply = match self.answer(&exchange, endpoint).await {
             Ok(reply) => reply,
-            Err(error) => response::error(&error, audience, &self.config, &request_id),
+            Err(error) => self.error(&error, audience, &request_id),
         };
         self.finish(reply, &exchange, endpoint)
+    }
+
+    /// The endpoint that a request for this path reaches, for a host's metrics: whatever is none has no name.
+    pub fn endpoint(&self, path: &str) -> Option<Endpoint> {
+        Endpoint::route(path, &self.config)
     }
 
     /// Answers a request that a target cannot hand over: its body is too large, say, or it took too long.
@@ -124,9 +146,25 @@ impl<S: Store, H: Host> Server<S, H> {
         let now = self.host.now();
         let request = Request::new(Bytes::new());
         let request_id = self.request_id(&request, now);
-        let reply = response::error(&error.into(), Audience::Program, &self.config, &request_id);
+        let reply = self.error(&error.into(), Audience::Program, &request_id);
         let counted = Counted::default();
         self.finish(reply, &Exchange { request: &request, now, request_id: &request_id, counted: &counted }, None)
+    }
+
+    fn error(&self, error: &Error, audience: Audience, request_id: &str) -> Reply {
+        if let Error::Fault(fault) = error {
+            self.host.count(Event::from(fault));
+        }
+        response::error(error, audience, &self.config, request_id)
+    }
+
+    /// Whether mail was queued since this was asked last, so that a host which sends mail need not wait for its timer.
+    pub fn take_queued_mail(&self) -> bool {
+        self.mail_was_queued.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_queued_mail(&self) {
+        self.mail_was_queued.store(true, Ordering::Relaxed);
     }
 
     fn request_id(&self, request: &Request<Bytes>, now: Timestamp) -> String {
@@ -178,11 +216,26 @@ impl<S: Store, H: Host> Server<S, H> {
             Endpoint::Login => self.login_page(exchange).await,
             Endpoint::Logout if is_post => self.log_out(exchange).await,
             Endpoint::Logout => self.logout_page(exchange).await,
+            Endpoint::Register if is_post => self.register(exchange).await,
+            Endpoint::Register => self.registration_page(exchange),
+            Endpoint::VerifyEmail if is_post => self.verify_email(exchange).await,
+            Endpoint::VerifyEmail => self.verification_page(exchange).await,
+            Endpoint::ForgotPassword if is_post => self.request_reset(exchange).await,
+            Endpoint::ForgotPassword => self.forgotten_password_page(exchange),
+            Endpoint::ResetPassword if is_post => self.reset_password(exchange).await,
+            Endpoint::ResetPassword => self.reset_page(exchange).await,
+            Endpoint::Account if is_post => self.change_account(exchange).await,
+            Endpoint::Account => self.account_page(exchange).await,
+            Endpoint::AccountPassword if is_post => self.change_password(exchange).await,
+            Endpoint::AccountPassword => self.password_page(exchange).await,
+            Endpoint::AccountEmail if is_post => self.change_email(exchange).await,
+            Endpoint::AccountEmail => self.email_page(exchange).await,
             Endpoint::Token => self.token(exchange).await,
             Endpoint::Refresh => self.refresh(exchange).await,
             Endpoint::Revoke => self.revoke(exchange).await,
             Endpoint::Introspect => self.introspect(exchange).await,
             Endpoint::Me => self.me(exchange).await,
+            Endpoint::Maintenance => self.run_maintenance(exchange).await,
             Endpoint::Metadata => Ok(self.metadata()),
             Endpoint::Jwks => self.jwks(exchange).await,
             Endpoint::Health | Endpoint::Ready => Ok(self.ready(exchange).await),
@@ -284,8 +337,7 @@ fn is_mistake(result: &Result<Reply, Error>) -> bool {
 
 fn check_size(request: &Request<Bytes>) -> Result<(), ProtocolError> {
     if request.body().len() > MAX_BODY {
-        let error = ProtocolError::invalid_request(format!("the body is larger than {MAX_BODY} bytes"));
-        return Err(error.with_status(StatusCode::PAYLOAD_TOO_LARGE));
+        return Err(body_too_large());
     }
     if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI) {
         let error = ProtocolError::invalid_request(format!("the request target is longer than {MAX_URI} bytes"));

@@ -15,18 +15,25 @@ use crate::{
     audit::Record,
     crypto::SealedKey,
     model::{
-        Client, ClientId, CodeChallenge, Digest, NewClient, NewUser, PasswordHash, RedirectUri, ScopeDescription,
-        Scopes, Timestamp, User, UserCredentials,
+        Client, ClientId, CodeChallenge, Digest, NewClient, NewUser, Origin, PasswordHash, RedirectUri,
+        ScopeDescription, Scopes, Timestamp, User, UserCredentials,
     },
 };
 
+mod accounts;
 mod audit;
 mod limits;
+mod outbox;
 pub mod postgres;
 pub mod sqlite;
 
+pub use accounts::{
+    Accounts, EmailPurpose, EmailTokenHolder, GrantView, NewEmailToken, PasswordChange, PasswordReset, Registration,
+    ResetRequest, SessionView, Verification, VerificationRequest,
+};
 pub use audit::AuditLog;
 pub use limits::{Admission, Ask, AttemptCounters, AttemptOutcome, Limits, LoginAttempt, LoginEffects};
+pub use outbox::{Backlog, ClaimedMail, NewMail, Outbox};
 
 /// The infrastructure failed.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +68,8 @@ pub struct NewSession {
     pub authenticated_at: Timestamp,
     /// When the person has to log in again.
     pub expires_at: Timestamp,
+    /// From where.
+    pub origin: Origin,
     /// A session that this one replaces in the same browser, which ends.
     pub replaces: Option<Digest>,
     /// What else the login changes.
@@ -107,6 +116,8 @@ pub struct NewGrant {
     pub redirect_uri: RedirectUri,
     /// The PKCE challenge of the request.
     pub code_challenge: Option<CodeChallenge>,
+    /// From where the decision was made.
+    pub origin: Origin,
     /// Whether the next request like it needs no consent page.
     pub remember_consent: bool,
     /// The event to record with it.
@@ -297,13 +308,27 @@ pub enum TokenState {
     Inactive,
 }
 
-/// What an introspection reads, in one go.
-#[derive(Clone, Debug)]
-pub struct Introspection {
-    /// The client that asks, if it was to be read and exists.
-    pub caller: Option<Client>,
-    /// The token's state.
+/// What is to be read in one go.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lookup<'a> {
+    /// A client, by its name.
+    pub client: Option<&'a ClientId>,
+    /// A token.
+    pub token: Option<&'a TokenReference>,
+    /// Whether the published signing keys are wanted along with it: a host that keeps nothing between requests would
+    /// need a statement more for them.
+    pub signing_keys: bool,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The client, if it was asked for and exists.
+    pub client: Option<Client>,
+    /// The token's state: inactive, if it was not asked for.
     pub token: TokenState,
+    /// The published keys, oldest first, if they were asked for.
+    pub signing_keys: Option<Vec<SealedKey>>,
 }
 
 /// What an authorization request needs to know of the person.
@@ -350,17 +375,26 @@ pub struct Counts {
     pub grants: u64,
 }
 
-/// Persistent state, shared by all instances.
+/// Persistent state, shared by all instances. What belongs to one subject has a trait of its own.
 ///
 /// # Security
 /// Implementations compare bindings (client, redirect URI, challenge, digest) inside the atomic step, so that a wrong
 /// guess cannot use up what belongs to somebody else.
-pub trait Store: Limits + AuditLog + Send + Sync + 'static {
+pub trait Store: Accounts + Outbox + Limits + AuditLog {
     /// Whether the database answers and has the schema that this version needs.
     fn ready(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Whatever a request needs to know of a client with its active scopes, a token's state (RFC 7662 §2) and the signing
+    /// keys, in any combination.
+    fn look_up(&self, lookup: Lookup<'_>, now: Timestamp) -> impl Future<Output = Result<Found, StoreError>> + Send;
+
     /// A client with its active scopes.
-    fn client(&self, client_id: &ClientId) -> impl Future<Output = Result<Option<Client>, StoreError>> + Send;
+    fn client(&self, client_id: &ClientId) -> impl Future<Output = Result<Option<Client>, StoreError>> + Send {
+        async move {
+            let lookup = Lookup { client: Some(client_id), ..Lookup::default() };
+            Ok(self.look_up(lookup, Timestamp::UNIX_EPOCH).await?.client)
+        }
+    }
 
     /// Every client, by `client_id`.
     fn clients(&self) -> impl Future<Output = Result<Vec<Client>, StoreError>> + Send;
@@ -446,15 +480,6 @@ pub trait Store: Limits + AuditLog + Send + Sync + 'static {
         now: Timestamp,
         audit: Option<&Record>,
     ) -> impl Future<Output = Result<Revoked, StoreError>> + Send;
-
-    /// The state of a token, together with the client that asks for it where it is not known yet (RFC 7662 §2). No
-    /// token, when it turned out to be none of ours, is inactive.
-    fn introspect(
-        &self,
-        caller: Option<&ClientId>,
-        token: Option<&TokenReference>,
-        now: Timestamp,
-    ) -> impl Future<Output = Result<Introspection, StoreError>> + Send;
 
     /// Signing keys that are published at this time, oldest first.
     fn signing_keys(&self, now: Timestamp) -> impl Future<Output = Result<Vec<SealedKey>, StoreError>> + Send;

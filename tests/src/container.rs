@@ -21,7 +21,7 @@ pub struct OnPostgres;
 static SQLITE: Mutex<Weak<TestServer>> = Mutex::const_new(Weak::new());
 static POSTGRES: Mutex<Weak<TestServer>> = Mutex::const_new(Weak::new());
 
-async fn shared(server: &Mutex<Weak<TestServer>>, start: impl Future<Output = TestServer>) -> Running {
+pub(crate) async fn shared(server: &Mutex<Weak<TestServer>>, start: impl Future<Output = TestServer>) -> Running {
     let mut weak = server.lock().await;
     let server = match weak.upgrade() {
         Some(server) => server,
@@ -34,11 +34,17 @@ async fn shared(server: &Mutex<Weak<TestServer>>, start: impl Future<Output = Te
 
 /// The target of a server that runs.
 pub async fn target(server: &TestServer) -> Target {
-    let target = Target::new(&server.base(), server.issuer(), server.database().url()).await;
-    target.with_log(&server.log_path())
+    target_on(server, server.database().url()).await
 }
 
-async fn running(server: Arc<TestServer>) -> Running {
+/// The same, where fixtures reach its database at another address.
+pub async fn target_on(server: &TestServer, database_url: &str) -> Target {
+    let target = Target::new(&server.base(), server.issuer(), database_url).await;
+    let target = target.with_log(&server.log_path());
+    if server.is_on_spin() { target.on_spin() } else { target }
+}
+
+pub(crate) async fn running(server: Arc<TestServer>) -> Running {
     Running::new(target(&server).await, server)
 }
 

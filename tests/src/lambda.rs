@@ -8,11 +8,11 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Arc, Mutex as StdMutex, PoisonError, Weak,
+        Arc, Mutex as StdMutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     thread::JoinHandle,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use axum::{
@@ -35,7 +35,7 @@ use url::form_urlencoded;
 
 use crate::{
     container,
-    server::{Database, JWT_REFRESH_SECRET_KEY, JWT_SECRET_KEY, program, read_from},
+    server::{Database, JWT_REFRESH_SECRET_KEY, JWT_SECRET_KEY, memory_kib, program, read_from},
     target::{Host, Running, Target},
 };
 
@@ -62,9 +62,11 @@ pub enum Gateway {
     },
 }
 
+type Answer = oneshot::Sender<Result<Value, Value>>;
+
 struct Invocation {
     event: Value,
-    answer: oneshot::Sender<Result<Value, Value>>,
+    answer: Answer,
 }
 
 /// The service between gateways and instances.
@@ -72,8 +74,16 @@ struct Lambda {
     gateway: Gateway,
     queue: mpsc::UnboundedSender<Invocation>,
     waiting: Mutex<mpsc::UnboundedReceiver<Invocation>>,
-    running: StdMutex<HashMap<String, oneshot::Sender<Result<Value, Value>>>>,
+    running: StdMutex<HashMap<String, (Answer, Instant)>>,
+    times: StdMutex<Times>,
     last: AtomicU64,
+}
+
+/// What the service sees of its instances.
+#[derive(Default)]
+struct Times {
+    first_ready: Option<Instant>,
+    invocations: Vec<Duration>,
 }
 
 /// A function with its emulated surroundings. Dropping it ends all of it.
@@ -81,6 +91,7 @@ pub struct Function {
     base: String,
     issuer: String,
     lambda: Arc<Lambda>,
+    started: Instant,
     instances: Vec<Child>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -92,12 +103,18 @@ impl Function {
     /// Starts a function on this database. `variables` are as for
     /// [`TestServer::start`](crate::server::TestServer::start).
     pub fn start(gateway: Gateway, database: Database, variables: &[(&str, &str)]) -> Self {
+        Self::start_instances(INSTANCES, gateway, database, variables)
+    }
+
+    /// The same with so many instances.
+    pub fn start_instances(instances: usize, gateway: Gateway, database: Database, variables: &[(&str, &str)]) -> Self {
         let (queue, waiting) = mpsc::unbounded_channel();
         let lambda = Arc::new(Lambda {
             gateway,
             queue,
             waiting: Mutex::new(waiting),
             running: StdMutex::default(),
+            times: StdMutex::default(),
             last: AtomicU64::new(0),
         });
         let (stop, stopped) = oneshot::channel();
@@ -141,8 +158,10 @@ impl Function {
         }
         let issuer = all["ISSUER_URL"].clone();
         let log = directory.path().join("function.log");
-        let instances = (0..INSTANCES).map(|_| spawn(&all, directory.path(), &log)).collect();
-        Self { base, issuer, lambda, instances, stop: Some(stop), thread: Some(thread), database, directory }
+        let started = Instant::now();
+        let instances = (0..instances).map(|_| spawn(&all, directory.path(), &log)).collect();
+        let stop = Some(stop);
+        Self { base, issuer, lambda, started, instances, stop, thread: Some(thread), database, directory }
     }
 
     /// The gateway's address.
@@ -155,6 +174,21 @@ impl Function {
         self.lambda.invoke(event).await
     }
 
+    /// The time from the start of the program to its asking for the first event; `None` while it has not asked.
+    pub fn init_time(&self) -> Option<Duration> {
+        self.lambda.times().first_ready.map(|ready| ready - self.started)
+    }
+
+    /// How long each invocation since the last call took, from the event's delivery to the answer's arrival.
+    pub fn take_invocations(&self) -> Vec<Duration> {
+        std::mem::take(&mut self.lambda.times().invocations)
+    }
+
+    /// The resident memory of the first instance.
+    pub fn resident_kib(&self) -> u64 {
+        memory_kib(self.instances[0].id(), "VmRSS:")
+    }
+
     /// What all instances wrote.
     pub fn log(&self) -> String {
         read_from(&self.log_path(), 0)
@@ -164,9 +198,13 @@ impl Function {
         self.directory.path().join("function.log")
     }
 
+    /// It as a server that scenarios can talk to.
+    pub async fn target(&self) -> Target {
+        Target::new(&self.base, &self.issuer, self.database.url()).await.with_log(&self.log_path())
+    }
+
     async fn running(self: Arc<Self>) -> Running {
-        let target = Target::new(&self.base, &self.issuer, self.database.url()).await;
-        Running::new(target.with_log(&self.log_path()), self)
+        Running::new(self.target().await, self)
     }
 }
 
@@ -211,10 +249,11 @@ fn runtime_interface(lambda: Arc<Lambda>) -> Router {
 }
 
 async fn next(State(lambda): State<Arc<Lambda>>) -> Response {
+    lambda.times().first_ready.get_or_insert_with(Instant::now);
     let invocation = lambda.waiting.lock().await.recv().await.expect("the queue is as old as this");
     let id = format!("00000000-0000-0000-0000-{:012}", lambda.last.fetch_add(1, Ordering::Relaxed));
     let deadline = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970") + TIME_LIMIT;
-    lambda.running().insert(id.clone(), invocation.answer);
+    lambda.running().insert(id.clone(), (invocation.answer, Instant::now()));
     Response::builder()
         .header("lambda-runtime-aws-request-id", id)
         .header("lambda-runtime-deadline-ms", deadline.as_millis().to_string())
@@ -229,17 +268,22 @@ async fn finished(
     UrlPath((id, outcome)): UrlPath<(String, String)>,
     body: Bytes,
 ) -> StatusCode {
-    let Some(answer) = lambda.running().remove(&id) else {
+    let Some((answer, delivered)) = lambda.running().remove(&id) else {
         return StatusCode::BAD_REQUEST;
     };
+    lambda.times().invocations.push(delivered.elapsed());
     let value = serde_json::from_slice(&body).unwrap_or_default();
     let _ = answer.send(if outcome == "response" { Ok(value) } else { Err(value) });
     StatusCode::ACCEPTED
 }
 
 impl Lambda {
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<String, oneshot::Sender<Result<Value, Value>>>> {
+    fn running(&self) -> MutexGuard<'_, HashMap<String, (Answer, Instant)>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn invoke(&self, event: Value) -> Result<Value, Value> {

@@ -9,5 +9,8 @@ pub mod proxy;
 pub mod redis;
 pub mod scenarios;
 pub mod server;
+pub mod smtp;
+pub mod spin;
+pub mod storm;
 pub mod target;
 pub mod user_agent;

@@ -63,6 +63,11 @@ impl TestDatabase {
         pooled_url_of(&self.admin_url, &self.name)
     }
 
+    /// Its address past any PgBouncer, for migrations.
+    pub fn direct_url(&self) -> String {
+        url_of(&self.admin_url, &self.name)
+    }
+
     /// Its store.
     pub fn store(&self) -> &Arc<Store> {
         &self.store
@@ -97,6 +102,15 @@ impl Drop for TestDatabase {
             runtime.expect("a runtime").block_on(administer(&admin_url, &sql));
         });
         let _ = dropping.join();
+    }
+}
+
+/// The same database, past any PgBouncer: for what a test does in it on its own.
+pub fn past_pgbouncer(database_url: &str) -> String {
+    let url = url::Url::parse(database_url).expect("the address of a database");
+    match (std::env::var(PGBOUNCER), std::env::var(ADMIN_URL)) {
+        (Ok(_), Ok(admin_url)) => url_of(&admin_url, url.path()),
+        _ => database_url.to_owned(),
     }
 }
 

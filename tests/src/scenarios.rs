@@ -2,6 +2,8 @@
 //! its database's fixtures, and nothing of how it is run.
 
 pub mod access_tokens;
+pub mod accounts;
+pub mod administration;
 pub mod authorization_endpoint;
 pub mod bad_input;
 pub mod client_credentials;
@@ -42,6 +44,25 @@ macro_rules! http_scenarios {
                 users_me_needs_the_scope_profile_for_name_and_address
                 a_revoked_token_is_not_accepted
             }
+            shared accounts {
+                a_registration_leads_to_an_account
+                a_taken_address_is_told_by_mail_only
+                weak_passwords_are_refused
+                a_link_alone_verifies_nothing
+                an_unverified_account_authorizes_nobody
+                links_end_and_give_way_to_newer_ones
+                a_forgotten_password_is_replaced
+                a_reset_verifies_the_address
+                a_forgotten_password_of_nobody_looks_the_same
+                of_16_concurrent_resets_one_succeeds
+                a_changed_password_ends_everything_else
+                an_address_is_changed_by_the_link_to_the_new_one
+                a_change_to_a_taken_address_tells_nothing
+                the_account_page_shows_and_ends_sessions_and_applications
+                logging_out_everywhere_ends_everything
+                accounts_need_a_login_and_forms_of_their_own
+                links_are_stored_as_digests_and_mail_is_sealed
+            }
             shared authorization_endpoint {
                 requests_by_get_and_by_post_work
                 a_repeated_parameter_is_invalid_request
@@ -79,6 +100,11 @@ macro_rules! http_scenarios {
                 odd_cookies_are_ignored
                 every_reply_has_its_security_headers_and_an_id
             }
+            shared administration {
+                a_client_with_the_scope_runs_maintenance
+                maintenance_takes_the_scope
+                maintenance_takes_a_token
+            }
             shared client_credentials {
                 a_confidential_client_gets_a_token_for_itself
                 scopes_are_those_of_the_client
@@ -103,6 +129,8 @@ macro_rules! http_scenarios {
                 a_wrong_resource_does_not_use_up_the_code
                 without_a_cache_a_deactivated_client_is_refused_at_once
                 the_front_page_names_the_issuer
+                registration_can_be_switched_off
+                verification_can_be_optional
             }
             shared consent {
                 the_page_shows_client_host_scopes_and_person

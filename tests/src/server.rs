@@ -1,4 +1,4 @@
-//! A real `authly` process for a test: on a free port, with a database of its own.
+//! A real server process for a test: on a free port, with a database of its own.
 
 use std::{
     any::Any,
@@ -18,6 +18,8 @@ use tokio::{
     net::TcpStream,
     time::{sleep, timeout},
 };
+
+use crate::spin::Application;
 
 /// What tests sign and derive with: long enough, and nobody's.
 pub const JWT_SECRET_KEY: &str = "the tests' own root key, of no use to anyone else";
@@ -75,19 +77,38 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
+/// What runs.
+#[derive(Clone, Debug)]
+pub enum Program {
+    /// The container's: `authly serve`.
+    Authly,
+    /// A Spin application in the tests' own host.
+    Spin(Application),
+}
+
+impl Program {
+    fn command(&self, port: u16, variables: &[(String, String)]) -> Command {
+        match self {
+            Self::Authly => {
+                let mut command = Command::new(program("authly"));
+                // Nothing of the developer's own settings leaks in.
+                command.arg("serve").env_clear().envs(variables.iter().map(|(name, value)| (name, value)));
+                command
+            }
+            Self::Spin(application) => application.command(port, variables),
+        }
+    }
+}
+
 struct Process {
     child: Child,
 }
 
 impl Process {
-    fn spawn(variables: &[(String, String)], directory: &Path, log: &Path) -> Self {
+    fn spawn(mut command: Command, directory: &Path, log: &Path) -> Self {
         let log = fs::OpenOptions::new().create(true).append(true).open(log).expect("the log file opens");
-        let child = Command::new(program("authly"))
-            .arg("serve")
-            // Nothing of the developer's own settings leaks in.
-            .env_clear()
+        let child = command
             .envs(env::vars_os().filter(|(name, _)| name == "PATH" || name == "LLVM_PROFILE_FILE"))
-            .envs(variables.iter().map(|(name, value)| (name, value)))
             .current_dir(directory)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file handle"))
@@ -112,6 +133,7 @@ impl Drop for Process {
 
 /// A running server. Dropping it kills the process; when a test is failing, its log is printed.
 pub struct TestServer {
+    program: Program,
     process: Mutex<Option<Process>>,
     database: Database,
     variables: Vec<(String, String)>,
@@ -123,14 +145,19 @@ impl TestServer {
     /// Starts a server on this database. `variables` override the tests' defaults; `{base}` in a value is replaced by
     /// the server's own base URL. It returns when the server is ready.
     pub async fn start(database: Database, variables: &[(&str, &str)]) -> Self {
+        Self::start_program(Program::Authly, database, variables).await
+    }
+
+    /// The same with another program.
+    pub async fn start_program(program: Program, database: Database, variables: &[(&str, &str)]) -> Self {
         // Between finding a port and binding it, somebody else may take it.
         for _ in 0..3 {
-            let server = Self::launch(&database, variables);
+            let server = Self::launch(&program, &database, variables);
             if server.wait_until_ready().await {
                 return server;
             }
         }
-        let server = Self::launch(&database, variables);
+        let server = Self::launch(&program, &database, variables);
         if !server.wait_until_ready().await {
             let log = server.log();
             panic!("the server does not become ready; its log:\n{log}");
@@ -143,7 +170,7 @@ impl TestServer {
         Self::start(Database::sqlite(), variables).await
     }
 
-    fn launch(database: &Database, overrides: &[(&str, &str)]) -> Self {
+    fn launch(program: &Program, database: &Database, overrides: &[(&str, &str)]) -> Self {
         let port = free_port();
         let base = format!("http://127.0.0.1:{port}");
         let directory = tempfile::Builder::new().prefix("authly-server-").tempdir().expect("a temporary directory");
@@ -168,13 +195,15 @@ impl TestServer {
             variables.push(((*name).to_owned(), value.replace("{base}", &base)));
         }
         let process = Mutex::new(None);
-        let server = Self { process, database: database.clone(), variables, port, directory };
+        let (program, database) = (program.clone(), database.clone());
+        let server = Self { program, process, database, variables, port, directory };
         server.spawn();
         server
     }
 
     fn spawn(&self) {
-        let process = Process::spawn(&self.variables, self.directory.path(), &self.log_path());
+        let command = self.program.command(self.port, &self.variables);
+        let process = Process::spawn(command, self.directory.path(), &self.log_path());
         *self.process() = Some(process);
     }
 
@@ -197,6 +226,11 @@ impl TestServer {
         self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether Spin's host runs it.
+    pub fn is_on_spin(&self) -> bool {
+        matches!(self.program, Program::Spin(_))
+    }
+
     /// The port.
     pub fn port(&self) -> u16 {
         self.port
@@ -217,6 +251,35 @@ impl TestServer {
         read_from(&self.log_path(), 0)
     }
 
+    /// Waits until this is in the log, and returns all of it.
+    pub async fn wait_for_log(&self, text: &str) -> String {
+        let deadline = Instant::now() + STARTUP;
+        loop {
+            let log = self.log();
+            if log.contains(text) {
+                return log;
+            }
+            assert!(Instant::now() < deadline, "{text:?} is not logged:\n{log}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Runs another command of the program with the same variables, to its end, and returns what it said.
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let output = Command::new(program("authly"))
+            .args(arguments)
+            .env_clear()
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program runs");
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {text}");
+        text
+    }
+
     /// Where that is kept.
     pub fn log_path(&self) -> PathBuf {
         self.directory.path().join("server.log")
@@ -233,10 +296,7 @@ impl TestServer {
     }
 
     fn memory_kib(&self, which: &str) -> u64 {
-        let pid = self.process().as_ref().expect("it runs").pid();
-        let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).expect("procfs");
-        let line = status.lines().find_map(|line| line.strip_prefix(which)).expect("a process has memory");
-        line.trim().trim_end_matches("kB").trim().parse().expect("a number")
+        memory_kib(self.process().as_ref().expect("it runs").child.id(), which)
     }
 
     /// The processor time that the process has used so far.
@@ -263,9 +323,13 @@ impl TestServer {
 
     /// Whether `/health/ready` answers 200 at this moment.
     pub async fn is_ready(&self) -> bool {
+        let path = match &self.program {
+            Program::Spin(application) => application.readiness(),
+            Program::Authly => "/health/ready",
+        };
         let ask = async {
             let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-            let request = "GET /health/ready HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n";
+            let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
             stream.write_all(request.as_bytes()).await?;
             let mut reply = Vec::new();
             stream.read_to_end(&mut reply).await?;
@@ -328,6 +392,13 @@ impl Drop for TestServer {
             eprintln!("--- log of the server at {} ---\n{}--- end ---", self.base(), self.log());
         }
     }
+}
+
+/// How much memory a process has, in KiB, by the name of a line of its status (proc(5)), such as `VmRSS:`.
+pub fn memory_kib(pid: u32, which: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("procfs");
+    let line = status.lines().find_map(|line| line.strip_prefix(which)).expect("a process has memory");
+    line.trim().trim_end_matches("kB").trim().parse().expect("a number")
 }
 
 /// The processor time that a process has used, in user and in kernel mode; `None` where there is no such process.

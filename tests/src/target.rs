@@ -9,7 +9,11 @@ use std::{
 
 use authly_core::{
     audit::Record,
-    crypto::password::{self, PasswordCost},
+    crypto::{
+        RootSecret, RootSecrets,
+        password::{self, PasswordCost},
+    },
+    mail,
     model::{
         AuthMethod, ClientId, ClientSecret, ClientSecretHash, CodeVerifier, GrantType, NewClient, NewUser, Password,
         RedirectUri, ScopeDescription, Scopes, Timestamp, User,
@@ -35,6 +39,7 @@ use uuid::Uuid;
 
 use crate::{
     http::{Reply, RequestExt as _, encode},
+    postgres::past_pgbouncer,
     server::{JWT_SECRET_KEY, read_from},
     user_agent::UserAgent,
 };
@@ -52,6 +57,7 @@ pub struct Target {
     store: AnyStore,
     inspector: OnceCell<App>,
     log: Option<(PathBuf, u64)>,
+    is_on_spin: bool,
 }
 
 /// A server that runs for one scenario alone.
@@ -129,6 +135,23 @@ pub struct Code {
     pub code: String,
     /// The verifier.
     pub verifier: String,
+}
+
+/// A mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// What it is about.
+    pub subject: String,
+    /// What it says.
+    pub body: String,
+}
+
+impl Letter {
+    /// The link in it: a line of its own.
+    pub fn link(&self) -> &str {
+        let link = self.body.lines().find(|line| line.starts_with("http"));
+        link.unwrap_or_else(|| panic!("no link in {self:?}"))
+    }
 }
 
 /// The tokens of a grant.
@@ -213,14 +236,44 @@ async fn open(database_url: &str) -> AnyStore {
 impl Target {
     /// A server that is reached at `base`, calls itself `issuer`, and keeps its state in this database.
     pub async fn new(base: &str, issuer: &str, database_url: &str) -> Self {
+        let is_sqlite = database_url.starts_with("sqlite:");
+        let database_url = if is_sqlite { database_url.to_owned() } else { past_pgbouncer(database_url) };
         Self {
             base: base.to_owned(),
             issuer: issuer.to_owned(),
             client: http_client(),
-            database_url: database_url.to_owned(),
-            store: open(database_url).await,
+            store: open(&database_url).await,
+            database_url,
             inspector: OnceCell::new(),
             log: None,
+            is_on_spin: false,
+        }
+    }
+
+    /// Spin is in front of it.
+    #[must_use]
+    pub fn on_spin(mut self) -> Self {
+        self.is_on_spin = true;
+        self
+    }
+
+    /// Whether Spin is in front of it.
+    pub fn is_on_spin(&self) -> bool {
+        self.is_on_spin
+    }
+
+    /// The answer to a request whose Host header is none, or that has another header which is not UTF-8. `None` where
+    /// Spin refused that before the server saw it: it ends the connection for the one, and answers an empty 500 to the
+    /// other.
+    pub async fn reply_to_malformed(&self, request: RequestBuilder) -> Option<Reply> {
+        match request.try_reply().await {
+            Err(error) if self.is_on_spin && !error.is_timeout() => None,
+            Ok(reply) if self.is_on_spin && reply.status == 500 && reply.body.is_empty() => {
+                let log = self.log.as_ref().map(|(path, offset)| read_from(path, *offset)).unwrap_or_default();
+                assert!(!log.contains("an instance failed"), "{log}");
+                None
+            }
+            result => Some(result.expect("the server answers")),
         }
     }
 
@@ -311,15 +364,20 @@ impl Target {
     /// A scope of its own, not a default one.
     pub async fn scope(&self) -> String {
         let name = format!("scope-{}", unique());
+        assert_eq!(self.scope_named(&name).await, Created::Created);
+        name
+    }
+
+    /// This scope, unless another scenario was faster.
+    pub async fn scope_named(&self, name: &str) -> Created {
         let scope = ScopeDescription {
-            name: name.clone(),
+            name: name.to_owned(),
             description: format!("Do what {name} allows"),
             is_default: false,
             is_active: true,
         };
         let created = store!(&self.store, store => store.create_scope(new_id(&OsEntropy, now()), &scope, now()));
-        assert_eq!(created.expect("the database answers"), Created::Created);
-        name
+        created.expect("the database answers")
     }
 
     /// A public client: authorization code and refresh token; scopes `read`, `write` and `profile`.
@@ -447,6 +505,45 @@ impl Target {
     /// All of a person's logins are over.
     pub async fn expire_sessions(&self, person: &Person) {
         self.execute(&of_person("UPDATE sessions SET expires_at = {past}", person)).await;
+    }
+
+    /// The time of all links that were sent to a person is over.
+    pub async fn expire_links(&self, person: &Person) {
+        self.execute(&of_person("UPDATE email_tokens SET expires_at = {past}", person)).await;
+    }
+
+    /// Mail that waits is due at once, whatever happened to it before.
+    pub async fn hurry_mail(&self) {
+        self.execute("UPDATE outbox SET due_at = {past}").await;
+    }
+
+    /// The mail that was written to an address and has not gone, oldest first.
+    pub async fn mails_to(&self, address: &str) -> Vec<Letter> {
+        let sql =
+            format!("SELECT id, subject, sealed FROM outbox WHERE recipient = '{address}' ORDER BY created_at, id");
+        let rows: Vec<(Uuid, String, Vec<u8>)> = match &self.store {
+            AnyStore::Sqlite(_) => {
+                let path = self.database_url.trim_start_matches("sqlite://");
+                let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+                let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("it opens");
+                sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&mut connection).await.expect("it runs")
+            }
+            AnyStore::Postgres(_) => {
+                let mut connection = sqlx::PgConnection::connect(&self.database_url).await.expect("it connects");
+                sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&mut connection).await.expect("it runs")
+            }
+        };
+        let root = RootSecrets { current: RootSecret::new(JWT_SECRET_KEY).expect("long enough"), previous: None };
+        let letter = |(id, subject, sealed): (Uuid, String, Vec<u8>)| {
+            let body = mail::open(&root, id, &sealed).expect("it was sealed with the tests' own key");
+            Letter { subject, body: String::from_utf8(body.expose().to_vec()).expect("UTF-8") }
+        };
+        rows.into_iter().map(letter).collect()
+    }
+
+    /// The newest of them.
+    pub async fn mail_to(&self, address: &str) -> Letter {
+        self.mails_to(address).await.pop().unwrap_or_else(|| panic!("no mail to {address}"))
     }
 
     /// Whether a column of any row contains this text, as it is or within other bytes.

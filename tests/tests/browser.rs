@@ -394,6 +394,7 @@ async fn tour(scene: Scene, look: impl AsyncFn(&Browser)) {
     see("Allow The").await;
     browser.open(&scene.target.url("/")).await;
     see("Running").await;
+    tour_account(&scene, &app, &see).await;
     browser.open(&scene.target.url("/demo")).await;
     browser.allow().await;
     see("It works").await;
@@ -401,7 +402,98 @@ async fn tour(scene: Scene, look: impl AsyncFn(&Browser)) {
     see("Log out").await;
     browser.click("main form button").await;
     see("You are logged out").await;
-    scene.browser.close(&[400, 401, 403]).await;
+    scene.browser.close(&[400, 401, 403, 410, 422]).await;
+}
+
+/// The pages of somebody who is logged in, and of those who are not there yet. Nobody is logged out by it.
+async fn tour_account(scene: &Scene, app: &App, see: &impl AsyncFn(&str)) {
+    let (browser, target) = (&scene.browser, &scene.target);
+    let long = format!("{}.{}@example.com", "somebody".repeat(7), unique());
+    // Another session and an application with access, which are listed.
+    target.tokens(app, &scene.person).await;
+    browser.open(&target.url("/account")).await;
+    see("Your account").await;
+    let text = browser.text().await;
+    assert!(text.contains(&app.name) && text.contains("(this one)"), "{text}");
+
+    browser.open(&target.url("/account/password")).await;
+    see("Change your password").await;
+    browser.fill("#current", "not the password").await;
+    browser.fill("#password", "some quiet words").await;
+    browser.click("main form button").await;
+    see("Error: Change your password").await;
+    browser.open(&target.url("/account/email")).await;
+    see("Change your e-mail address").await;
+    browser.fill("#email", &long).await;
+    browser.fill("#current", "not the password").await;
+    browser.click("main form button").await;
+    see("Error: Change your e-mail address").await;
+    browser.fill("#current", &scene.person.password).await;
+    browser.click("main form button").await;
+    see("Your account").await;
+    assert!(browser.has("[role=status]").await);
+    browser.open(target.mail_to(&long).await.link()).await;
+    see("Confirm your e-mail address").await;
+    browser.fill("#password", "not the password").await;
+    browser.click("main form button").await;
+    see("Error: Confirm your e-mail address").await;
+
+    browser.open(&target.url("/forgot-password")).await;
+    see("Forgot your password?").await;
+    browser.fill("#email", &scene.person.email).await;
+    browser.click("main form button").await;
+    see("Look into your mail").await;
+    browser.open(target.mail_to(&scene.person.email).await.link()).await;
+    see("Choose a new password").await;
+    browser.fill("#password", "password1").await;
+    browser.click("main form button").await;
+    see("Error: Choose a new password").await;
+    browser.open(&target.url("/reset-password?token=nonsense")).await;
+    see("This link is not good any more").await;
+
+    let newcomer = format!("{}.{}@example.com", "newcomer".repeat(7), unique());
+    browser.open(&target.url("/register")).await;
+    see("Make an account").await;
+    browser.fill("#email", &newcomer).await;
+    browser.fill("#password", "password1").await;
+    browser.click("main form button").await;
+    see("Error: Make an account").await;
+    browser.fill("#password", "some quiet words").await;
+    browser.click("main form button").await;
+    see("Look into your mail").await;
+}
+
+/// Somebody who has no account and no scripts, from an application's request to its answer.
+#[tokio::test]
+async fn a_newcomer_makes_an_account_and_gets_to_the_application() {
+    let scene = Scene::new(Options { without_javascript: true, ..Options::default() }).await;
+    let (app, browser) = (scene.native_app().await, &scene.browser);
+    let email = format!("newcomer-{}@example.com", unique());
+    let ask = scene.ask(&app, "127.0.0.1");
+    scene.open(&ask).await;
+    browser.click("a[href*='/register']").await;
+    browser.expect_title("Make an account").await;
+    browser.fill("#email", &email).await;
+    browser.fill("#password", "some quiet words").await;
+    browser.click("main form button").await;
+    browser.expect_title("Look into your mail").await;
+
+    // Not verified yet: the login alone does not lead to the application.
+    scene.open(&ask).await;
+    browser.log_in(&email, "some quiet words").await;
+    browser.expect_title("Confirm your e-mail address").await;
+    assert!(scene.client.arrivals().is_empty());
+    browser.click("main form button").await;
+    browser.expect_title("Your account").await;
+    browser.open(scene.target.mail_to(&email).await.link()).await;
+    browser.expect_title("Confirm your e-mail address").await;
+    browser.fill("#password", "some quiet words").await;
+    browser.click("main form button").await;
+    browser.expect_title("Your account").await;
+    scene.open(&ask).await;
+    browser.allow().await;
+    scene.expect_code(&app, &ask).await;
+    scene.browser.close(&[403]).await;
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@ use authly_tests::{
     container,
     http::RequestExt as _,
     lambda::{Function, Gateway, OnFunctionUrl, OnLoadBalancer, OnRestApi},
+    postgres::TestDatabase,
+    server::Database,
     target::{Host, Target, Tokens},
 };
 use serde_json::{Value, json};
@@ -116,6 +118,20 @@ async fn a_schedules_event_runs_the_maintenance() {
     assert_eq!(first, json!({ "removed": 0, "newSigningKey": true }));
     let second = function.invoke(json!({ "authly": "maintenance" })).await.expect("a report");
     assert_eq!(second, json!({ "removed": 0, "newSigningKey": false }));
+}
+
+#[tokio::test]
+async fn an_operators_event_migrates() {
+    let database = TestDatabase::empty().await;
+    let database = Database::new(database.direct_url(), database);
+    let function = Function::start(Gateway::HttpApi, database, &[]);
+    assert_eq!(function.invoke(http_api("/health/ready", "$default")).await.expect("an answer")["statusCode"], 503);
+    let first = function.invoke(json!({ "authly": "migrate" })).await.expect("a report");
+    assert!(first["applied"].as_array().is_some_and(|applied| applied.len() >= 2), "{first}");
+    let second = function.invoke(json!({ "authly": "migrate" })).await.expect("a report");
+    assert_eq!(second, json!({ "applied": [] }));
+    assert_eq!(function.invoke(http_api("/health/ready", "$default")).await.expect("an answer")["statusCode"], 200);
+    function.invoke(json!({ "authly": "destroy" })).await.expect_err("no such job");
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@ use authly_core::{
     },
     ports::PasswordCheck,
     store::{
-        CodeOutcome, CodeRedemption, Created, RefreshOutcome, RefreshRotation, Store as _, TokenReference, TokenState,
+        CodeOutcome, CodeRedemption, Created, Lookup, RefreshOutcome, RefreshRotation, Store as _, TokenReference,
+        TokenState,
     },
 };
 use authly_native::postgres;
@@ -240,8 +241,8 @@ async fn old_codes_and_tokens_are_of_no_use() {
     assert_eq!(store.rotate_refresh_token(&rotation).await.expect("decides"), RefreshOutcome::Unknown);
     let token = TokenReference::Refresh { id, generation: 0, digest };
     store.revoke_token(&token, client.id, now(), None).await.expect("ignores it");
-    let introspection = store.introspect(Some(&client.client_id), Some(&token), now()).await.expect("introspects");
-    assert_eq!(introspection.token, TokenState::Inactive);
+    let lookup = Lookup { token: Some(&token), ..Lookup::default() };
+    assert_eq!(store.look_up(lookup, now()).await.expect("it is looked up").token, TokenState::Inactive);
 
     let swept = store.sweep(now(), 100).await.expect("sweeps");
     assert_eq!((swept.authorization_codes, swept.tokens), (0, 1), "one had ended");

@@ -9,7 +9,7 @@ use authly_core::{
         AuthMethod, ClientId, ClientSecret, ClientSecretHash, GrantType, NewClient, Password, PasswordHash, Scopes,
         Timestamp,
     },
-    ports::{Clock, Counters, Entropy, HashingBusy, PasswordCheck, PasswordHashing, Signatures},
+    ports::{Clock, Counters, Entropy, HashingBusy, PasswordCheck, PasswordHashing, Signatures, Telemetry},
     server::new_id,
     store::Store as _,
     testing::ManualClock,
@@ -69,6 +69,8 @@ impl Signatures for TestHost {
         self.native.verifier(key)
     }
 }
+
+impl Telemetry for TestHost {}
 
 /// A database, a clock and a client's secret; servers come and go.
 struct World {

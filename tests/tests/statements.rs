@@ -27,7 +27,10 @@ const ISSUER: &str = "http://localhost:8000";
 
 /// A server in this process, and the number of statements that its store has run.
 struct InProcess<S> {
-    server: Server<S, NativeHost>,
+    server: Option<Server<S, NativeHost>>,
+    /// Nothing is kept from one request to the next, as in an instance of a component that lives for one request.
+    forgets: bool,
+    cache_ttl: &'static str,
     statements: fn(&S) -> u64,
     fixtures: Target,
     costs: BTreeMap<&'static str, u64>,
@@ -75,10 +78,14 @@ fn fields(form: &Form) -> String {
 
 impl<S: Store> InProcess<S> {
     async fn new(store: S, statements: fn(&S) -> u64, database_url: &str, cache_ttl: &'static str) -> Self {
-        let cost = PasswordCost::new(8192, 1, 1).expect("a cost");
-        let server = Server::new(config(cache_ttl), store, NativeHost::new(cost, HashingLimits::default()));
         let fixtures = Target::new("http://localhost:8000", ISSUER, database_url).await;
-        Self { server, statements, fixtures, costs: BTreeMap::new() }
+        let server = Some(Self::server(store, cache_ttl));
+        Self { server, forgets: false, cache_ttl, statements, fixtures, costs: BTreeMap::new() }
+    }
+
+    fn server(store: S, cache_ttl: &'static str) -> Server<S, NativeHost> {
+        let cost = PasswordCost::new(8192, 1, 1).expect("a cost");
+        Server::new(config(cache_ttl), store, NativeHost::new(cost, HashingLimits::default()))
     }
 
     /// Runs a request, and notes what it cost.
@@ -89,11 +96,16 @@ impl<S: Store> InProcess<S> {
         request: http::request::Builder,
         body: String,
     ) -> Response<Bytes> {
-        let before = (self.statements)(self.server.store());
+        let mut server = self.server.take().expect("it is put back");
+        if self.forgets {
+            server = Self::server(server.into_store(), self.cache_ttl);
+        }
+        let before = (self.statements)(server.store());
         let request = request.header(header::HOST, "localhost:8000").body(Bytes::from(body)).expect("a request");
-        let reply = self.server.handle(request).await;
+        let reply = server.handle(request).await;
         assert_eq!(reply.status(), StatusCode::from_u16(expected).expect("a status"), "{operation}: {reply:?}");
-        let cost = (self.statements)(self.server.store()) - before;
+        let cost = (self.statements)(server.store()) - before;
+        self.server = Some(server);
         let worst = self.costs.entry(operation).or_default();
         *worst = cost.max(*worst);
         reply
@@ -135,7 +147,7 @@ impl<S: Store> InProcess<S> {
     /// Every operation once, and once more. What each cost at most is noted.
     async fn run(&mut self) {
         let (app, person) = (self.fixtures.confidential().await, self.fixtures.person().await);
-        // Keys are made once in the life of a database, and read once a minute.
+        // Keys are made once in the life of a database.
         self.get("warm up", 200, "/.well-known/jwks.json", "").await;
         self.get("warm up", 200, "/login", "").await;
         self.get("discovery", 200, "/.well-known/oauth-authorization-server", "").await;
@@ -148,6 +160,18 @@ impl<S: Store> InProcess<S> {
         let login = form(&page).fill("username", &person.username).fill("password", &person.password);
         let login = self.post("login", 303, "/login", &cookies(&page), fields(&login)).await;
         let session = cookies(&login);
+
+        for (operation, email) in [("register, new", "new@example.com"), ("register, known", "new@example.com")] {
+            let page = self.get("registration page", 200, "/register", "").await;
+            let filled = form(&page).fill("email", email).fill("password", "a few quiet words");
+            self.post(operation, 303, "/register", &cookies(&page), fields(&filled)).await;
+        }
+        for (operation, email) in [("forgotten, known", &*person.email), ("forgotten, unknown", "nobody@example.com")] {
+            let page = self.get("forgotten password page", 200, "/forgot-password", "").await;
+            let filled = form(&page).fill("email", email);
+            self.post(operation, 303, "/forgot-password", &cookies(&page), fields(&filled)).await;
+        }
+        self.get("account page", 200, "/account", &session).await;
 
         let ask = app.ask();
         self.get("authorize, logged out", 303, &ask.path(), "").await;
@@ -197,7 +221,7 @@ impl<S: Store> InProcess<S> {
 }
 
 /// What design §9 promises, and what is true of the rest.
-const COLD: [(&str, u64); 20] = [
+const COLD: [(&str, u64); 27] = [
     ("discovery", 0),
     ("JWKS", 0),
     ("liveness", 0),
@@ -218,6 +242,14 @@ const COLD: [(&str, u64); 20] = [
     ("revocation", 2),
     ("revocation of nothing", 1),
     ("logout", 1),
+    // The same, whether or not there is an account.
+    ("registration page", 0),
+    ("register, new", 1),
+    ("register, known", 1),
+    ("forgotten password page", 0),
+    ("forgotten, known", 1),
+    ("forgotten, unknown", 1),
+    ("account page", 3),
 ];
 
 /// Each of these reads the client, which the cache has.
@@ -244,10 +276,11 @@ fn expect_at_most(costs: &BTreeMap<&'static str, u64>, limits: &[(&str, u64)], w
     }
 }
 
-async fn postgres_costs(cache_ttl: &'static str) -> BTreeMap<&'static str, u64> {
+async fn postgres_costs(cache_ttl: &'static str, forgets: bool) -> BTreeMap<&'static str, u64> {
     let database = TestDatabase::new().await;
     let store = postgres::connect(&database.url(), &PostgresOptions::default()).expect("an address");
     let mut it = InProcess::new(store, |store| store.executor().statements(), &database.url(), cache_ttl).await;
+    it.forgets = forgets;
     it.run().await;
     it.costs
 }
@@ -264,15 +297,25 @@ async fn sqlite_costs(cache_ttl: &'static str) -> BTreeMap<&'static str, u64> {
 
 #[tokio::test]
 async fn postgres_with_a_cold_client_cache() {
-    expect_at_most(&postgres_costs("0").await, &COLD, "cold");
+    expect_at_most(&postgres_costs("0", false).await, &COLD, "cold");
 }
 
 #[tokio::test]
 async fn postgres_with_a_warm_client_cache() {
-    let costs = postgres_costs("3600").await;
+    let costs = postgres_costs("3600", false).await;
     expect_at_most(&costs, &COLD, "warm");
     // The first use of a client reads it: that one is the logged-out authorization request.
     expect_at_most(&costs, &WARM[1..], "warm");
+}
+
+/// A component that lives for one request: the signing keys come along with whatever else it has to read, so that it needs no
+/// statement more than a server that has had them for long. Only the JWK Set has nothing to come along with.
+#[tokio::test]
+async fn postgres_with_nothing_kept_between_requests() {
+    let mut costs = postgres_costs("5", true).await;
+    assert_eq!(costs.remove("JWKS"), Some(1));
+    let but_jwks: Vec<_> = COLD.into_iter().filter(|(operation, _)| *operation != "JWKS").collect();
+    expect_at_most(&costs, &but_jwks, "forgetful");
 }
 
 /// SQLite decides inside a transaction, in the same process: a statement is no round trip. Reads cost the same.
@@ -288,6 +331,10 @@ async fn sqlite_reads_cost_no_more_than_on_postgres() {
             "refresh",
             "refresh, retried",
             "revocation",
+            "register, new",
+            "register, known",
+            "forgotten, known",
+            "forgotten, unknown",
         ];
         limits.iter().filter(|(operation, _)| !writes.contains(operation)).copied().collect::<Vec<_>>()
     };

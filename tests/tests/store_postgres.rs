@@ -9,11 +9,11 @@ use std::{
 use authly_core::{
     audit::{Event, EventType, Record},
     model::{
-        AuthMethod, ClientId, CodeVerifier, Digest, GrantType, NewClient, NewUser, PasswordHash, RedirectUri, Scopes,
-        Timestamp, User,
+        AuthMethod, ClientId, CodeVerifier, Digest, GrantType, NewClient, NewUser, Origin, PasswordHash, RedirectUri,
+        Scopes, Timestamp, User,
     },
     store::{
-        AuditLog as _, CodeOutcome, CodeRedemption, NewGrant, NewRefreshToken, NewSession, RefreshOutcome,
+        AuditLog as _, CodeOutcome, CodeRedemption, Lookup, NewGrant, NewRefreshToken, NewSession, RefreshOutcome,
         RefreshRotation, Store as _, StoreError, TokenReference, TokenState,
         postgres::{Executor as _, SCHEMA_VERSION, STATEMENTS, Statement, Value},
     },
@@ -100,6 +100,7 @@ impl World {
             code_expires_at: at(600),
             redirect_uri: self.client.redirect_uris[0].clone(),
             code_challenge: Some(verifier.challenge()),
+            origin: Origin::default(),
             remember_consent: true,
             audit: None,
         };
@@ -155,7 +156,11 @@ impl World {
     }
 
     async fn state(&self, token: &TokenReference) -> TokenState {
-        self.store.introspect(Some(&self.client.client_id), Some(token), at(3)).await.expect("introspects").token
+        self.store
+            .look_up(Lookup { token: Some(token), ..Lookup::default() }, at(3))
+            .await
+            .expect("it is looked up")
+            .token
     }
 }
 
@@ -259,6 +264,7 @@ async fn every_operation_is_one_statement() {
         user_id: world.user.id,
         authenticated_at: at(0),
         expires_at: at(3600),
+        origin: Origin::default(),
         replaces: Some(digest("another")),
         effects: None,
         audit: None,
@@ -273,6 +279,9 @@ async fn every_operation_is_one_statement() {
         };
     }
     let redemption = world.granted(0).await;
+    let (refresh_token, access_token) = (world.refresh_token(0, 1), world.access_token(0));
+    // Everything at once.
+    let lookup = |token| Lookup { client: Some(&world.client.client_id), token, signing_keys: true };
     counted!(
         store.ready(),
         store.client(&world.client.client_id),
@@ -282,9 +291,9 @@ async fn every_operation_is_one_statement() {
         store.session_and_consent(&session.digest, world.client.id, at(1)),
         store.redeem_code(&redemption),
         store.rotate_refresh_token(&world.rotation(0, 0)),
-        store.introspect(Some(&world.client.client_id), Some(&world.refresh_token(0, 1)), at(3)),
-        store.introspect(Some(&world.client.client_id), Some(&world.access_token(0)), at(3)),
-        store.introspect(Some(&world.client.client_id), None, at(3)),
+        store.look_up(lookup(Some(&refresh_token)), at(3)),
+        store.look_up(lookup(Some(&access_token)), at(3)),
+        store.look_up(lookup(None), at(3)),
         store.revoke_token(&world.access_token(0), world.client.id, at(3), None),
         store.revoke_token(&world.refresh_token(0, 1), world.client.id, at(3), None),
         store.sweep(at(4), 100),

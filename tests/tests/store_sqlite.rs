@@ -10,7 +10,7 @@ use std::{
 };
 
 use authly_core::store::{Store as _, StoreError, sqlite as statements};
-use authly_native::sqlite::SqliteStore;
+use authly_native::sqlite::{MIGRATOR, SqliteStore};
 
 authly_core::store_suite!(fresh());
 
@@ -54,9 +54,12 @@ mod sqlite {
 
     use authly_core::{
         audit::{Event, EventType, Record},
-        model::{AuthMethod, ClientId, Digest, GrantType, NewClient, NewUser, PasswordHash, RedirectUri, Scopes, User},
+        model::{
+            AuthMethod, ClientId, Digest, GrantType, NewClient, NewUser, Origin, PasswordHash, RedirectUri, Scopes,
+            User,
+        },
         store::{
-            AuditLog as _, CodeOutcome, CodeRedemption, NewGrant, NewRefreshToken, NewSession, RefreshOutcome,
+            AuditLog as _, CodeOutcome, CodeRedemption, Lookup, NewGrant, NewRefreshToken, NewSession, RefreshOutcome,
             RefreshRotation, TokenReference, TokenState,
         },
     };
@@ -110,6 +113,7 @@ mod sqlite {
             code_expires_at: now() + TimeDelta::minutes(10),
             redirect_uri: RedirectUri::parse("https://app.example/cb").expect("valid"),
             code_challenge: None,
+            origin: Origin::default(),
             remember_consent: true,
             audit: None,
         }
@@ -160,7 +164,8 @@ mod sqlite {
     }
 
     fn statements_needed() -> usize {
-        usize::try_from(statements::SCHEMA_VERSION).expect("a small number")
+        assert_eq!(MIGRATOR.iter().map(|migration| migration.version).max(), Some(statements::SCHEMA_VERSION));
+        MIGRATOR.iter().count()
     }
 
     #[tokio::test]
@@ -269,8 +274,11 @@ mod sqlite {
         store.rotate_refresh_token(&rotation(&grant, 0)).await.expect("the store works");
         since("rotate_refresh_token", 2);
         let token = TokenReference::Refresh { id: grant.id, generation: 1, digest: secret(&1) };
-        store.introspect(Some(&app), Some(&token), now()).await.expect("the store works");
-        since("introspect", 1);
+        store
+            .look_up(Lookup { client: Some(&app), token: Some(&token), signing_keys: false }, now())
+            .await
+            .expect("the store works");
+        since("look_up", 1);
         store.revoke_token(&token, grant.client_id, now(), None).await.expect("the store works");
         since("revoke_token", 2);
     }
@@ -348,6 +356,7 @@ mod sqlite {
             user_id: owner.0,
             authenticated_at: now(),
             expires_at: now() + TimeDelta::hours(1),
+            origin: Origin::default(),
             replaces: None,
             effects: None,
             audit: None,
@@ -371,8 +380,11 @@ mod sqlite {
             expires_at: now() + TimeDelta::minutes(30),
         };
         for token in [refresh_token, access_token] {
-            let introspection = store.introspect(Some(&app), Some(&token), now()).await.expect("the store works");
-            assert_eq!(introspection.token, TokenState::Inactive);
+            let found = store
+                .look_up(Lookup { client: Some(&app), token: Some(&token), signing_keys: false }, now())
+                .await
+                .expect("the store works");
+            assert_eq!(found.token, TokenState::Inactive);
         }
     }
 
@@ -394,9 +406,12 @@ mod sqlite {
             expires_at: now() + TimeDelta::minutes(30),
         };
         for token in [refresh_token, access_token] {
-            let introspection = store.introspect(Some(&app), Some(&token), now()).await.expect("the store works");
-            assert_eq!(introspection.token, TokenState::Inactive);
-            assert!(introspection.caller.is_some_and(|caller| !caller.is_active));
+            let found = store
+                .look_up(Lookup { client: Some(&app), token: Some(&token), signing_keys: false }, now())
+                .await
+                .expect("the store works");
+            assert_eq!(found.token, TokenState::Inactive);
+            assert!(found.client.is_some_and(|caller| !caller.is_active));
         }
     }
 

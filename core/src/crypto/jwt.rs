@@ -82,12 +82,7 @@ pub struct AccessToken {
 impl AccessToken {
     /// How the store finds it; `None` where its `client_id` is none.
     pub fn reference(&self) -> Option<TokenReference> {
-        Some(TokenReference::Access {
-            jti: self.claims.jti.clone(),
-            client_id: ClientId::parse(&self.claims.client_id)?,
-            grant_id: self.claims.grant_id,
-            expires_at: self.expires_at,
-        })
+        reference(&self.claims, self.expires_at)
     }
 }
 
@@ -146,6 +141,23 @@ pub enum Rejected {
     UnknownKey,
     /// Its time has passed.
     Expired,
+}
+
+/// How the store would find this token, if it is one: for reading its row along with the keys that verify it. Nothing of it
+/// is to be believed.
+pub fn unverified_reference(text: &str) -> Option<TokenReference> {
+    let untrusted = UntrustedToken::new(text).ok().filter(|_| text.len() <= MAX_LENGTH)?;
+    let claims: Claims<AccessClaims> = untrusted.deserialize_claims_unchecked().ok()?;
+    reference(&claims.custom, claims.expiration?)
+}
+
+fn reference(claims: &AccessClaims, expires_at: Timestamp) -> Option<TokenReference> {
+    Some(TokenReference::Access {
+        jti: claims.jti.clone(),
+        client_id: ClientId::parse(&claims.client_id)?,
+        grant_id: claims.grant_id,
+        expires_at,
+    })
 }
 
 /// Verifies an access token: type, key, algorithm, signature, issuer and lifetime. The store knows whether it was

@@ -185,6 +185,7 @@ struct RingKey {
 /// The keys that are published at one time, ready for use.
 pub struct KeyRing {
     current: (String, Algorithm, Box<dyn Signer>),
+    activated_at: Option<Timestamp>,
     keys: BTreeMap<String, RingKey>,
     jwks: String,
 }
@@ -217,7 +218,12 @@ impl KeyRing {
             }
         }
         let jwks = json!({ "keys": jwks }).to_string();
-        Ok(Some(Self { current: (current.kid.clone(), algorithm, signer), keys: ring, jwks }))
+        Ok(Some(Self {
+            current: (current.kid.clone(), algorithm, signer),
+            activated_at: Some(current.activates_at),
+            keys: ring,
+            jwks,
+        }))
     }
 
     /// HS256 under `JWT_SECRET_KEY` itself, the empty JWK Set published.
@@ -232,12 +238,17 @@ impl KeyRing {
         }
         let signer = host.signer(&private(&root.current))?;
         let jwks = json!({ "keys": [] }).to_string();
-        Ok(Self { current: (kid(&root.current), Algorithm::Hs256, signer), keys, jwks })
+        Ok(Self { current: (kid(&root.current), Algorithm::Hs256, signer), activated_at: None, keys, jwks })
     }
 
     /// The `kid`, algorithm and signer of new tokens.
     pub fn current(&self) -> (&str, Algorithm, &dyn Signer) {
         (&self.current.0, self.current.1, &*self.current.2)
+    }
+
+    /// Since when the current key signs; `None` for a shared secret.
+    pub fn activated_at(&self) -> Option<Timestamp> {
+        self.activated_at
     }
 
     /// The verifier of this `kid`, if it is published and of this algorithm.

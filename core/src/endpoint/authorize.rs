@@ -20,6 +20,7 @@ use crate::{
     router::Endpoint,
     server::{CachedClient, Exchange, Server},
     store::{NewGrant, SessionAndConsent, Store},
+    telemetry::{self, Authorization},
 };
 
 const CONSENT: &str = "consent";
@@ -68,16 +69,19 @@ impl<S: Store, H: Host> Server<S, H> {
         let is_post = exchange.request.method() == Method::POST;
         let parameters =
             if is_post { Parameters::from_form(exchange.request)? } else { Parameters::from_query(exchange.request)? };
-        let destination = self.destination(&parameters, exchange).await?;
+        let destination = self.destination_to_decide(&parameters, exchange).await?;
         let Some((token, known)) = self.person(exchange, destination.client()).await? else {
             // The person is authenticated before anything is sent to the client, errors included
             // (RFC 9700 §4.11.2). A form that another site posted comes without the cookie, which is SameSite=Lax;
             // it comes with the GET that follows the login page.
             return Ok(see_other(&self.login_location(&parameters.encode())));
         };
+        if let Some(page) = self.unverified(&token, &known.session.user) {
+            return Ok(page);
+        }
         let request = match self.authorization_request(&parameters, destination.client()) {
             Ok(request) => request,
-            Err(error) => return Ok(destination.error(self.config.issuer.as_str(), &error)),
+            Err(error) => return Ok(self.refuse_authorization(&destination, &error, Authorization::Invalid)),
         };
         let scopes = consent::grantable(&request.scopes, &known.session.user);
         let client = destination.client();
@@ -101,7 +105,7 @@ impl<S: Store, H: Host> Server<S, H> {
         let csrf_token = form.require("csrf_token")?;
         let decision = form.require("decision")?;
         let parameters = Parameters::parse(request.as_bytes())?;
-        let destination = self.destination(&parameters, exchange).await?;
+        let destination = self.destination_to_decide(&parameters, exchange).await?;
         let Some((token, known)) = self.person(exchange, destination.client()).await? else {
             return Ok(see_other(&self.login_location(request)));
         };
@@ -109,10 +113,12 @@ impl<S: Store, H: Host> Server<S, H> {
             let error = ProtocolError::invalid_request("the form was not made for this session");
             return Err(error.with_status(StatusCode::FORBIDDEN).into());
         }
-        let issuer = self.config.issuer.as_str();
+        if let Some(page) = self.unverified(&token, &known.session.user) {
+            return Ok(page);
+        }
         let request = match self.authorization_request(&parameters, destination.client()) {
             Ok(request) => request,
-            Err(error) => return Ok(destination.error(issuer, &error)),
+            Err(error) => return Ok(self.refuse_authorization(&destination, &error, Authorization::Invalid)),
         };
         match decision {
             "allow" => {
@@ -124,7 +130,7 @@ impl<S: Store, H: Host> Server<S, H> {
                 let event = event.user(known.session.user.id).client(&destination.client().client_id);
                 self.audit(exchange, event).await;
                 let error = ProtocolError::new(ErrorCode::AccessDenied, "the person did not allow it");
-                Ok(destination.error(issuer, &error))
+                Ok(self.refuse_authorization(&destination, &error, Authorization::Denied))
             }
             _ => Err(ProtocolError::invalid_request("decision must be allow or deny").into()),
         }
@@ -183,6 +189,24 @@ impl<S: Store, H: Host> Server<S, H> {
         // A state that was sent twice is an error for the client, without any state to tell it by.
         let state = parameters.get("state").ok().flatten().map(str::to_owned);
         Ok(Destination { client, redirect_uri, state })
+    }
+
+    /// The same for a request that is decided here, and counted.
+    async fn destination_to_decide(
+        &self,
+        parameters: &Parameters,
+        exchange: &Exchange<'_>,
+    ) -> Result<Destination, Error> {
+        let destination = self.destination(parameters, exchange).await;
+        if let Err(Error::Protocol(_)) = destination {
+            self.host.count(telemetry::Event::Authorization(Authorization::Rejected));
+        }
+        destination
+    }
+
+    fn refuse_authorization(&self, destination: &Destination, error: &ProtocolError, result: Authorization) -> Reply {
+        self.host.count(telemetry::Event::Authorization(result));
+        destination.error(self.config.issuer.as_str(), error)
     }
 
     /// Everything else of the request; what is wrong here is sent to the client.
@@ -289,11 +313,13 @@ impl<S: Store, H: Host> Server<S, H> {
             code_expires_at: exchange.now + self.config.authorization_code_lifetime,
             redirect_uri: destination.redirect_uri.clone(),
             code_challenge: request.code_challenge,
+            origin: exchange.origin(),
             remember_consent,
             audit,
         };
         self.store.create_grant(&grant).await?;
         grant.audit.iter().for_each(Record::log);
+        self.host.count(telemetry::Event::Authorization(Authorization::Granted));
         Ok(destination.redirect(self.config.issuer.as_str(), &[("code", code.expose())]))
     }
 }

@@ -67,8 +67,8 @@ impl<S: Store, H: Host> Server<S, H> {
             return self.admit(exchange, client).await;
         }
         self.refuse_unknown(exchange, &credentials).await?;
-        // It was not read lately, or its secret may have been changed since.
-        match self.fresh_client(&credentials.client_id, exchange.now).await? {
+        // It was not read lately, or its secret may have been changed since. Whoever authenticates wants tokens next.
+        match self.fresh_client(&credentials.client_id, true, exchange.now).await? {
             Some(client) if self.check_credentials(exchange, &client, &credentials).await? => {
                 self.admit(exchange, client).await
             }

@@ -14,7 +14,7 @@ use crate::{
     request::Parameters,
     response::{Reply, json},
     server::{CachedClient, Exchange, Server},
-    store::{Store, TokenReference, TokenState},
+    store::{Store, TokenState},
 };
 
 /// RFC 7662 §2.2. An inactive token is `{"active":false}` and nothing else.
@@ -50,8 +50,7 @@ impl<S: Store, H: Host> Server<S, H> {
         let credentials = Credentials::read(exchange.request, &form)?;
         form.get("token_type_hint")?;
         let token = form.require("token")?;
-        let (reference, access_token) = self.identify(exchange, token).await?;
-        let (caller, token) = self.caller_and_token(exchange, &credentials, reference.as_ref()).await?;
+        let (caller, token, access_token) = self.caller_and_token(exchange, &credentials, token).await?;
         // RFC 7662 §2.1: the endpoint answers to nobody without credentials.
         if !caller.client.is_confidential() {
             return Err(ProtocolError::invalid_client().into());
@@ -84,30 +83,31 @@ impl<S: Store, H: Host> Server<S, H> {
 }
 
 impl<S: Store, H: Host> Server<S, H> {
-    /// The authenticated caller and the token's state. Both are read at once, unless the caller was read lately.
+    /// The authenticated caller, the token's state and, of an access token, what it says: read in one statement.
     async fn caller_and_token(
         &self,
         exchange: &Exchange<'_>,
         credentials: &Credentials,
-        reference: Option<&TokenReference>,
-    ) -> Result<(Arc<CachedClient>, TokenState), Error> {
-        if let Some(caller) = self.recent_client(&credentials.client_id, exchange.now)
+        token: &str,
+    ) -> Result<(Arc<CachedClient>, TokenState, Option<Arc<AccessToken>>), Error> {
+        let client_id = &credentials.client_id;
+        if let Some(caller) = self.recent_client(client_id, exchange.now)
             && self.check_credentials(exchange, &caller, credentials).await?
         {
             let caller = self.admit(exchange, caller).await?;
-            let found = self.store.introspect(None, reference, exchange.now).await?;
-            return Ok((caller, found.token));
+            let (found, access_token) = self.look_up_token(token, None, exchange.now).await?;
+            return Ok((caller, found.token, access_token));
         }
         self.refuse_unknown(exchange, credentials).await?;
-        let found = self.store.introspect(Some(&credentials.client_id), reference, exchange.now).await?;
-        let Some(caller) = found.caller else {
-            return Err(self.authentication_failed(exchange, &credentials.client_id).await);
+        let (found, access_token) = self.look_up_token(token, Some(client_id), exchange.now).await?;
+        let Some(caller) = found.client else {
+            return Err(self.authentication_failed(exchange, client_id).await);
         };
         let caller = self.remember_client(caller, exchange.now);
         if !self.check_credentials(exchange, &caller, credentials).await? {
-            return Err(self.authentication_failed(exchange, &credentials.client_id).await);
+            return Err(self.authentication_failed(exchange, client_id).await);
         }
-        Ok((self.admit(exchange, caller).await?, found.token))
+        Ok((self.admit(exchange, caller).await?, found.token, access_token))
     }
 }
 

@@ -4,11 +4,14 @@ use chrono::TimeDelta;
 use http::{StatusCode, header};
 use url::Url;
 
-use super::session::{browser_cookie_name, device_cookie_name, removal_cookie, session_cookie};
+use super::{
+    authorize::Destination,
+    session::{browser_cookie_name, device_cookie_name, removal_cookie, session_cookie},
+};
 use crate::{
     audit::{Event, EventType, Record},
     error::{Error, ProtocolError, in_words},
-    model::{DeviceToken, Password, SessionToken, UserCredentials},
+    model::{DeviceToken, Digest, Password, SessionToken, UserCredentials},
     page::LoginPage,
     ports::{Host, PasswordCheck},
     request::{Parameters, cookie},
@@ -16,6 +19,7 @@ use crate::{
     router::Endpoint,
     server::{Admitted, Exchange, Server, seconds_until},
     store::{LoginEffects, NewSession, Store},
+    telemetry,
 };
 
 const LOGIN: &str = "login";
@@ -85,16 +89,10 @@ impl<S: Store, H: Host> Server<S, H> {
                 if check == PasswordCheck::CorrectButOutdated {
                     self.upgrade_password(exchange, &credentials, password).await;
                 }
-                let device = device.unwrap_or_else(|| DeviceToken::generate(&self.host));
-                let effects = LoginEffects {
-                    forget,
-                    address: self.origin(exchange),
-                    device: Some(self.device(&device)),
-                    known_until: exchange.now + KNOWN_FOR,
-                };
-                self.start_session(exchange, &credentials, return_to, &device, effects).await
+                self.start_session(exchange, &credentials, return_to, forget).await
             }
             None => {
+                self.host.count(telemetry::Event::Login(telemetry::Login::Failure));
                 let event = Event::new(EventType::LoginFailed);
                 self.audit(exchange, user_id.into_iter().fold(event, Event::user)).await;
                 self.login_form(exchange, &refuse(WRONG, StatusCode::FORBIDDEN)).await
@@ -113,27 +111,37 @@ impl<S: Store, H: Host> Server<S, H> {
         }
     }
 
-    async fn start_session(
+    /// Logs somebody in who has proved who they are. The account knows the address and the browser from now on, and the
+    /// counters of attempts in `forget` start anew.
+    pub(super) async fn start_session(
         &self,
         exchange: &Exchange<'_>,
         credentials: &UserCredentials,
         return_to: &str,
-        device: &DeviceToken,
-        effects: LoginEffects,
+        forget: [Option<Digest>; 2],
     ) -> Result<Reply, Error> {
         // A new token at every login: one that was planted before is worth nothing.
         let token = SessionToken::generate(&self.host);
+        let device = self.device_token(exchange).unwrap_or_else(|| DeviceToken::generate(&self.host));
+        let effects = LoginEffects {
+            forget,
+            address: self.origin(exchange),
+            device: Some(self.device(&device)),
+            known_until: exchange.now + KNOWN_FOR,
+        };
         let session = NewSession {
             id: self.new_id(exchange.now),
             digest: token.digest(),
             user_id: credentials.user.id,
             authenticated_at: exchange.now,
             expires_at: exchange.now + self.config.session_lifetime,
+            origin: exchange.origin(),
             replaces: self.session_token(exchange).map(|token| token.digest()),
             effects: Some(effects),
             audit: Some(self.audit_record(exchange, Event::new(EventType::LoginSucceeded).user(credentials.user.id))),
         };
         self.store.create_session(&session).await?;
+        self.host.count(telemetry::Event::Login(telemetry::Login::Success));
         session.audit.iter().for_each(Record::log);
         let name = device_cookie_name(&self.config);
         let known = http_only_cookie(&self.config, name, device.expose(), Some(KNOWN_FOR.num_seconds()));
@@ -148,16 +156,9 @@ impl<S: Store, H: Host> Server<S, H> {
         // A browser with the form open in two tabs keeps one cookie for both.
         let known = cookie(exchange.request.headers(), name).and_then(SessionToken::parse);
         let browser = known.unwrap_or_else(|| SessionToken::generate(&self.host));
-        // Names the client that the person is on the way to, and lets the form lead there.
-        let destination = match self.authorization_target(form.return_to) {
-            Some(parameters) => match self.destination(&parameters, exchange).await {
-                Ok(destination) => Some(destination),
-                Err(Error::Protocol(_)) => None,
-                Err(fault) => return Err(fault),
-            },
-            None => None,
-        };
-        let form_action = destination.as_ref().map(super::authorize::Destination::csp_source);
+        let destination = self.return_destination(exchange, form.return_to).await?;
+        let form_action = destination.as_ref().map(Destination::csp_source);
+        let register = self.config.registration_enabled.then(|| self.registration_location(form.return_to));
         let page = LoginPage {
             base: self.config.issuer.path(),
             client_name: destination.as_ref().map(|destination| destination.client().name.as_str()),
@@ -165,10 +166,27 @@ impl<S: Store, H: Host> Server<S, H> {
             return_to: form.return_to,
             login: form.login,
             error: form.error,
+            register: register.as_deref(),
         };
         Ok(response::page(form.status, &page, form_action.as_deref())
             .with_header(header::VARY, "cookie")
             .with_cookie(&http_only_cookie(&self.config, name, browser.expose(), None)))
+    }
+
+    /// The client that the person is on the way to: it is named on the form, which may lead there.
+    pub(super) async fn return_destination(
+        &self,
+        exchange: &Exchange<'_>,
+        return_to: &str,
+    ) -> Result<Option<Destination>, Error> {
+        let Some(parameters) = self.authorization_target(return_to) else {
+            return Ok(None);
+        };
+        match self.destination(&parameters, exchange).await {
+            Ok(destination) => Ok(Some(destination)),
+            Err(Error::Protocol(_)) => Ok(None),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Where to go after the login: a path of this server, or its front page. Never another site.

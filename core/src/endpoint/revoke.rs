@@ -1,12 +1,9 @@
 //! Token revocation (RFC 7009).
 
-use std::sync::Arc;
-
 use http::StatusCode;
 
 use crate::{
     audit::{Event, EventType, Record},
-    crypto::jwt::AccessToken,
     error::{Error, ErrorCode, ProtocolError},
     model::{AuthorizationCode, ClientSecret, SessionToken},
     ports::Host,
@@ -29,7 +26,12 @@ impl<S: Store, H: Host> Server<S, H> {
             let description = "only access tokens and refresh tokens can be revoked here";
             return Err(ProtocolError::new(ErrorCode::UnsupportedTokenType, description).into());
         }
-        if let (Some(reference), _) = self.identify(exchange, token).await? {
+        // A refresh token tells by its MAC that it was issued here, an access token by its signature.
+        let reference = match self.refresh_tokens.authenticate(token) {
+            Some(token) => Some(token.reference()),
+            None => self.verify_access_token(token, exchange.now).await?.and_then(|token| token.reference()),
+        };
+        if let Some(reference) = reference {
             let event_type = match reference {
                 TokenReference::Access { .. } => EventType::TokenRevoked,
                 TokenReference::Refresh { .. } => EventType::GrantRevoked,
@@ -44,19 +46,5 @@ impl<S: Store, H: Host> Server<S, H> {
             }
         }
         Ok(empty(StatusCode::OK))
-    }
-
-    /// How the store finds a token, and what an access token says; `None` where it was not issued here, or is over. A
-    /// refresh token, which its MAC tells, needs no signing key.
-    pub(crate) async fn identify(
-        &self,
-        exchange: &Exchange<'_>,
-        token: &str,
-    ) -> Result<(Option<TokenReference>, Option<Arc<AccessToken>>), Error> {
-        if let Some(token) = self.refresh_tokens.authenticate(token) {
-            return Ok((Some(token.reference()), None));
-        }
-        let token = self.verify_access_token(token, exchange.now).await?;
-        Ok((token.as_ref().and_then(|token| token.reference()), token))
     }
 }

@@ -1,15 +1,18 @@
 //! The browser's session cookie, and the tokens that bind forms to a browser.
 
+use askama::Template;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use cookie::Cookie;
+use http::{StatusCode, header};
 
 use crate::{
     config::Config,
-    error::Fault,
+    error::{Fault, ProtocolError},
     model::{DeviceToken, SessionToken},
     ports::Host,
-    request::cookie,
-    response::http_only_cookie,
+    request::{Parameters, cookie},
+    response::{self, Reply, WithHeader, http_only_cookie, see_other},
+    router::Endpoint,
     server::{Exchange, Server},
     store::{Session, Store},
 };
@@ -62,6 +65,67 @@ impl<S: Store, H: Host> Server<S, H> {
     /// What the browser sent as the cookie that accounts know it by, if it can be one.
     pub(crate) fn device_token(&self, exchange: &Exchange<'_>) -> Option<DeviceToken> {
         cookie(exchange.request.headers(), device_cookie_name(&self.config)).and_then(DeviceToken::parse)
+    }
+
+    /// What binds the forms of a browser without a session: the cookie that it has, or a new one.
+    pub(crate) fn browser(&self, exchange: &Exchange<'_>) -> SessionToken {
+        let known = cookie(exchange.request.headers(), browser_cookie_name(&self.config)).and_then(SessionToken::parse);
+        known.unwrap_or_else(|| SessionToken::generate(&self.host))
+    }
+
+    /// Whether a form of such a browser came back from it.
+    pub(crate) fn is_browser_form(
+        &self,
+        exchange: &Exchange<'_>,
+        form: &Parameters,
+        purpose: &str,
+    ) -> Result<bool, ProtocolError> {
+        let csrf_token = form.get("csrf_token")?.unwrap_or_default();
+        let browser = cookie(exchange.request.headers(), browser_cookie_name(&self.config)).unwrap_or_default();
+        Ok(!browser.is_empty() && self.is_form_token(csrf_token, purpose, browser, ""))
+    }
+
+    /// A page with a form for such a browser.
+    pub(crate) fn browser_page(
+        &self,
+        status: StatusCode,
+        page: &impl Template,
+        browser: &SessionToken,
+        form_action: Option<&str>,
+    ) -> Reply {
+        let name = browser_cookie_name(&self.config);
+        response::page(status, page, form_action).with_header(header::VARY, "cookie").with_cookie(&http_only_cookie(
+            &self.config,
+            name,
+            browser.expose(),
+            None,
+        ))
+    }
+
+    /// Who is logged in, or the way to the login page, which leads back to `endpoint`.
+    pub(crate) async fn person_or_login(
+        &self,
+        exchange: &Exchange<'_>,
+        endpoint: Endpoint,
+    ) -> Result<Result<(SessionToken, Session), Reply>, Fault> {
+        if let (Some(session), Some(token)) = (self.session(exchange).await?, self.session_token(exchange)) {
+            return Ok(Ok((token, session)));
+        }
+        let base = self.config.issuer.path();
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("return_to", &format!("{base}{}", endpoint.path()));
+        Ok(Err(see_other(&format!("{base}{}?{}", Endpoint::Login.path(), query.finish()))))
+    }
+
+    /// Whether a form came back that was made for this session.
+    pub(crate) fn is_session_form(
+        &self,
+        form: &Parameters,
+        purpose: &str,
+        token: &SessionToken,
+    ) -> Result<bool, ProtocolError> {
+        let csrf_token = form.get("csrf_token")?.unwrap_or_default();
+        Ok(self.is_form_token(csrf_token, purpose, token.expose(), ""))
     }
 
     /// A token for a form: an HMAC over the form's purpose, the secret cookie that the browser has and what the form

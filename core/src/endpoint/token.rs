@@ -17,6 +17,7 @@ use crate::{
     response::{Reply, json},
     server::{Exchange, Server},
     store::{CodeOutcome, CodeRedemption, Grant, NewRefreshToken, RefreshOutcome, RefreshRotation, Store},
+    telemetry::{self, Replayed},
 };
 
 /// RFC 6749 §5.1.
@@ -81,6 +82,7 @@ impl<S: Store, H: Host> Server<S, H> {
             GrantType::RefreshToken => self.rotate_refresh_token(exchange, form, client).await?,
             GrantType::ClientCredentials => self.client_credentials(form, client)?,
         };
+        self.host.count(telemetry::Event::TokenIssued(grant_type));
         Ok(self.issue(exchange, &keys, client, issuance))
     }
 
@@ -127,6 +129,7 @@ impl<S: Store, H: Host> Server<S, H> {
         let grant = match self.store.redeem_code(&redemption).await? {
             CodeOutcome::Issued(grant) => grant,
             CodeOutcome::Replayed(grant_id) => {
+                self.host.count(telemetry::Event::Replay(Replayed::AuthorizationCode));
                 let event = Event::new(EventType::CodeReplayed).client(&client.client_id).grant(grant_id);
                 self.audit(exchange, event).await;
                 return Err(refused().into());
@@ -171,6 +174,7 @@ impl<S: Store, H: Host> Server<S, H> {
         let grant = match self.store.rotate_refresh_token(&rotation).await? {
             RefreshOutcome::Rotated(grant) | RefreshOutcome::Repeated(grant) => grant,
             RefreshOutcome::Replayed(grant_id) => {
+                self.host.count(telemetry::Event::Replay(Replayed::RefreshToken));
                 let event = Event::new(EventType::RefreshTokenReplayed).client(&client.client_id).grant(grant_id);
                 self.audit(exchange, event).await;
                 return Err(refused().into());

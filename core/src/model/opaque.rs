@@ -1,4 +1,4 @@
-//! Opaque bearer strings: authorization codes, client secrets and session tokens.
+//! Opaque bearer strings: authorization codes, client secrets, session tokens and those that travel by e-mail.
 //!
 //! Each is a recognisable prefix (secret scanners find it), 32 random bytes and a four-byte checksum, so that a
 //! truncated or mistyped value is refused without asking the store. Refresh tokens have a form of their own:
@@ -138,6 +138,10 @@ opaque! {
 opaque! {
     /// The secret of a confidential client (RFC 6749 §2.3.1), made by the server and shown once.
     ClientSecret, "authly_cs_"
+}
+opaque! {
+    /// The token in a link that is sent by e-mail.
+    EmailToken, "authly_et_"
 }
 opaque! {
     /// The value of the session cookie.

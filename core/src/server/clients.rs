@@ -9,7 +9,7 @@ use crate::{
     error::Fault,
     model::{Client, ClientId, Digest, Timestamp},
     ports::Host,
-    store::Store,
+    store::{Lookup, Store},
 };
 
 /// A client that was read lately.
@@ -29,7 +29,7 @@ impl<S: Store, H: Host> Server<S, H> {
     ) -> Result<Option<Arc<CachedClient>>, Fault> {
         match self.recent_client(client_id, now) {
             Some(cached) => Ok(Some(cached)),
-            None => self.fresh_client(client_id, now).await,
+            None => self.fresh_client(client_id, false, now).await,
         }
     }
 
@@ -53,13 +53,18 @@ impl<S: Store, H: Host> Server<S, H> {
         cached
     }
 
-    /// A client as it is now.
+    /// A client as it is now. Where signing keys are needed next and are not at hand, they come along.
     pub(crate) async fn fresh_client(
         &self,
         client_id: &ClientId,
+        keys_are_needed: bool,
         now: Timestamp,
     ) -> Result<Option<Arc<CachedClient>>, Fault> {
-        let Some(client) = self.store.client(client_id).await? else {
+        let signing_keys = keys_are_needed && !self.has_key_ring(now);
+        let lookup = Lookup { client: Some(client_id), signing_keys, ..Lookup::default() };
+        let found = self.store.look_up(lookup, now).await?;
+        self.keep_signing_keys(found.signing_keys, now)?;
+        let Some(client) = found.client else {
             self.clients.remove(client_id);
             return Ok(None);
         };

@@ -11,9 +11,9 @@ use crate::{
         jwt::{self, AccessToken, Rejected},
     },
     error::Fault,
-    model::{Digest, Timestamp},
+    model::{ClientId, Digest, Timestamp},
     ports::Host,
-    store::{Created, Store},
+    store::{Created, Found, Lookup, Store, TokenState},
 };
 
 /// A key ring is read again after so long. A new key is published a day before it signs.
@@ -26,6 +26,11 @@ const KEY_RING_MIN_AGE: TimeDelta = TimeDelta::seconds(1);
 const KEY_LEAD: TimeDelta = TimeDelta::days(1);
 /// Clocks and caches of resource servers may lag by so much.
 const KEY_MARGIN: TimeDelta = TimeDelta::minutes(10);
+
+const UNUSABLE: Fault = Fault::Internal(
+    "a signing key cannot be opened: JWT_SECRET_KEY is not the secret it was sealed under; set JWT_SECRET_KEY_PREVIOUS \
+     to that one",
+);
 
 /// The keys as they were read lately.
 pub(super) struct CachedKeyRing {
@@ -42,36 +47,58 @@ impl<S: Store, H: Host> Server<S, H> {
         self.load_key_ring(now).await
     }
 
+    /// Since when the key signs that is in use; `None` while none was used yet, and under HS256.
+    pub fn signing_key_activated_at(&self) -> Option<Timestamp> {
+        let cached = self.key_ring.read().unwrap_or_else(PoisonError::into_inner);
+        cached.as_ref().and_then(|cached| cached.ring.activated_at())
+    }
+
     fn cached_key_ring(&self, now: Timestamp, max_age: TimeDelta) -> Option<Arc<KeyRing>> {
         let cached = self.key_ring.read().unwrap_or_else(PoisonError::into_inner);
         cached.as_ref().filter(|cached| now - cached.loaded_at < max_age).map(|cached| Arc::clone(&cached.ring))
     }
 
-    async fn load_key_ring(&self, now: Timestamp) -> Result<Arc<KeyRing>, Fault> {
-        const UNUSABLE: Fault = Fault::Internal(
-            "a signing key cannot be opened: JWT_SECRET_KEY is not the secret it was sealed under; set \
-             JWT_SECRET_KEY_PREVIOUS to that one",
-        );
-        let root = &self.config.root;
-        let ring = if self.config.algorithm == Algorithm::Hs256 {
-            KeyRing::symmetric(root, &self.host).map_err(|_| UNUSABLE)?
-        } else {
-            let open = |keys: &[SealedKey]| {
-                KeyRing::open(keys, self.config.algorithm, now, root, &self.host).map_err(|_| UNUSABLE)
-            };
-            let keys = self.store.signing_keys(now).await?;
-            match open(&keys)? {
-                Some(ring) => ring,
-                None => {
-                    self.create_signing_key(&keys, now - KEY_LEAD, now).await?;
-                    open(&self.store.signing_keys(now).await?)?.ok_or(UNUSABLE)?
-                }
-            }
-        };
+    /// Whether the keys are at hand, without asking the store.
+    pub(crate) fn has_key_ring(&self, now: Timestamp) -> bool {
+        self.config.algorithm == Algorithm::Hs256 || self.cached_key_ring(now, KEY_RING_TTL).is_some()
+    }
+
+    /// Keeps keys that were read along with something else.
+    pub(crate) fn keep_signing_keys(&self, keys: Option<Vec<SealedKey>>, now: Timestamp) -> Result<(), Fault> {
+        if let Some(keys) = keys
+            && let Some(ring) = self.open_signing_keys(&keys, now)?
+        {
+            self.keep_key_ring(ring, now);
+        }
+        Ok(())
+    }
+
+    fn keep_key_ring(&self, ring: KeyRing, now: Timestamp) -> Arc<KeyRing> {
         let ring = Arc::new(ring);
         let cached = CachedKeyRing { ring: Arc::clone(&ring), loaded_at: now };
         *self.key_ring.write().unwrap_or_else(PoisonError::into_inner) = Some(cached);
-        Ok(ring)
+        ring
+    }
+
+    /// `None` where no key signs yet.
+    fn open_signing_keys(&self, keys: &[SealedKey], now: Timestamp) -> Result<Option<KeyRing>, Fault> {
+        KeyRing::open(keys, self.config.algorithm, now, &self.config.root, &self.host).map_err(|_| UNUSABLE)
+    }
+
+    async fn load_key_ring(&self, now: Timestamp) -> Result<Arc<KeyRing>, Fault> {
+        let ring = if self.config.algorithm == Algorithm::Hs256 {
+            KeyRing::symmetric(&self.config.root, &self.host).map_err(|_| UNUSABLE)?
+        } else {
+            let keys = self.store.signing_keys(now).await?;
+            match self.open_signing_keys(&keys, now)? {
+                Some(ring) => ring,
+                None => {
+                    self.create_signing_key(&keys, now - KEY_LEAD, now).await?;
+                    self.open_signing_keys(&self.store.signing_keys(now).await?, now)?.ok_or(UNUSABLE)?
+                }
+            }
+        };
+        Ok(self.keep_key_ring(ring, now))
     }
 
     async fn create_signing_key(
@@ -118,6 +145,40 @@ impl<S: Store, H: Host> Server<S, H> {
             }
         };
         Ok(self.create_signing_key(&keys, activates_at, now).await? == Created::Created)
+    }
+
+    /// A token with its state in the store and, if its name is given, the client that asks, in one statement. Of an
+    /// access token that is good, also what it says.
+    pub(crate) async fn look_up_token(
+        &self,
+        token: &str,
+        client: Option<&ClientId>,
+        now: Timestamp,
+    ) -> Result<(Found, Option<Arc<AccessToken>>), Fault> {
+        let lookup = Lookup { client, ..Lookup::default() };
+        if let Some(token) = self.refresh_tokens.authenticate(token) {
+            let found = self.store.look_up(Lookup { token: Some(&token.reference()), ..lookup }, now).await?;
+            return Ok((found, None));
+        }
+        if self.has_key_ring(now) {
+            let verified = self.verify_access_token(token, now).await?;
+            let reference = verified.as_ref().and_then(|token| token.reference());
+            let found = self.store.look_up(Lookup { token: reference.as_ref(), ..lookup }, now).await?;
+            return Ok((found, verified));
+        }
+        // The keys come along. What is not verified yet is believed no more than this: it tells which row to read.
+        let reference = jwt::unverified_reference(token);
+        let lookup = Lookup { token: reference.as_ref(), signing_keys: reference.is_some(), ..lookup };
+        let mut found = self.store.look_up(lookup, now).await?;
+        if reference.is_none() {
+            return Ok((found, None));
+        }
+        self.keep_signing_keys(found.signing_keys.take(), now)?;
+        let verified = self.verify_access_token(token, now).await?;
+        if verified.is_none() {
+            found.token = TokenState::Inactive;
+        }
+        Ok((found, verified))
     }
 
     /// Verifies an access token; `None` where it is none of ours or not good any more. A token that was verified

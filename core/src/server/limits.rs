@@ -264,7 +264,10 @@ impl<S: Store, H: Host> Server<S, H> {
                 exchange.counted.state().permit = Some(key);
                 Ok(None)
             }
-            Local::Ask { wanted } => Ok(Some(Ask { key, quota, wanted })),
+            Local::Ask { wanted } => {
+                let wanted = if self.host.may_reserve() { wanted } else { 1 };
+                Ok(Some(Ask { key, quota, wanted }))
+            }
             Local::Exhausted { until, is_news } => {
                 if is_news {
                     self.audit(exchange, Event::new(EventType::RateLimitExceeded).detail("address")).await;

@@ -10,11 +10,12 @@
 
 use std::{collections::BTreeSet, future::Future};
 
+use base64ct::{Base64, Encoding as _};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    CodeOutcome, CodeRedemption, Counts, Created, Grant, Introspection, NewGrant, NewSession, RefreshOutcome,
+    CodeOutcome, CodeRedemption, Counts, Created, Found, Grant, Lookup, NewGrant, NewSession, RefreshOutcome,
     RefreshRotation, Revoked, Session, SessionAndConsent, Store, StoreError, Swept, TokenReference, TokenState,
 };
 use crate::{
@@ -31,8 +32,11 @@ macro_rules! values {
     ($($value:expr),* $(,)?) => { vec![$(Value::from($value)),*] };
 }
 
+mod accounts;
 mod audit;
 mod limits;
+mod outbox;
+pub mod sqlstate;
 mod statement;
 mod value;
 
@@ -40,7 +44,7 @@ pub use statement::{STATEMENTS, Statement};
 pub use value::{FromValue, Json, Row, Value};
 
 /// The newest migration of `migrations/postgres`, which [`Store::ready`] wants to be applied.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 5;
 
 /// Runs statements: what a host supplies.
 pub trait Executor: Send + Sync + 'static {
@@ -197,21 +201,44 @@ fn grant(row: &mut Row) -> Result<Grant, StoreError> {
     })
 }
 
-fn sealed_key(row: &mut Row) -> Result<SealedKey, StoreError> {
-    let kid = row.take()?;
-    let algorithm: String = row.take()?;
-    Ok(SealedKey {
-        kid,
-        algorithm: Algorithm::parse(&algorithm).ok_or_else(|| row.unexpected("a key's algorithm is unknown"))?,
-        sequence: row.take()?,
-        public_jwk: row.take()?,
-        sealed: row.take()?,
-        activates_at: row.take()?,
-        retires_at: row.take()?,
-    })
+/// An element of what the function `published_signing_keys` returns.
+#[derive(Deserialize)]
+struct KeyColumn {
+    kid: String,
+    algorithm: String,
+    sequence: u32,
+    public_jwk: String,
+    sealed: String,
+    activates_at: i64,
+    retires_at: Option<i64>,
 }
 
-/// The columns of `introspect_refresh_token` that come before the caller's. All are read, whatever they say.
+impl KeyColumn {
+    fn sealed_key(self) -> Option<SealedKey> {
+        Some(SealedKey {
+            kid: self.kid,
+            algorithm: Algorithm::parse(&self.algorithm)?,
+            sequence: self.sequence,
+            public_jwk: self.public_jwk,
+            sealed: Base64::decode_vec(&self.sealed).ok()?,
+            activates_at: Timestamp::from_timestamp_micros(self.activates_at)?,
+            retires_at: match self.retires_at {
+                Some(time) => Some(Timestamp::from_timestamp_micros(time)?),
+                None => None,
+            },
+        })
+    }
+}
+
+fn published_keys(row: &mut Row) -> Result<Option<Vec<SealedKey>>, StoreError> {
+    let Some(Json::<Vec<KeyColumn>>(keys)) = row.take()? else {
+        return Ok(None);
+    };
+    let keys: Option<Vec<_>> = keys.into_iter().map(KeyColumn::sealed_key).collect();
+    keys.map(Some).ok_or_else(|| row.unexpected("a signing key is not what this release can read"))
+}
+
+/// The columns of `introspect_refresh_token` that tell its state. All are read, whatever they say.
 fn refresh_token_state(row: &mut Row) -> Result<TokenState, StoreError> {
     let client_id: Option<String> = row.take()?;
     let user = optional_user(row)?;
@@ -232,7 +259,7 @@ fn refresh_token_state(row: &mut Row) -> Result<TokenState, StoreError> {
     Ok(state().unwrap_or(TokenState::Inactive))
 }
 
-/// The columns of `access_token_state`.
+/// The columns of `introspect_access_token` that tell its state.
 fn access_token_state(row: &mut Row) -> Result<TokenState, StoreError> {
     let is_active: bool = row.take()?;
     let user = optional_user(row)?;
@@ -250,10 +277,31 @@ impl<E: Executor> Store for PostgresStore<E> {
         Ok(())
     }
 
-    async fn client(&self, client_id: &ClientId) -> Result<Option<Client>, StoreError> {
-        match self.optional(&statement::CLIENT, values![client_id.as_str()]).await? {
-            Some(mut row) => client(&mut row),
-            None => Ok(None),
+    async fn look_up(&self, lookup: Lookup<'_>, now: Timestamp) -> Result<Found, StoreError> {
+        let Lookup { client: client_id, token, signing_keys } = lookup;
+        let client_id = client_id.map(ClientId::as_str);
+        let keys_at = signing_keys.then_some(now);
+        match token {
+            Some(TokenReference::Refresh { id, generation, digest }) => {
+                let parameters = values![client_id, *id, *generation, *digest, now, keys_at];
+                let mut row = self.one(&statement::INTROSPECT_REFRESH_TOKEN, parameters).await?;
+                let signing_keys = published_keys(&mut row)?;
+                let token = refresh_token_state(&mut row)?;
+                Ok(Found { client: client(&mut row)?, token, signing_keys })
+            }
+            Some(TokenReference::Access { jti, client_id: owner, grant_id, expires_at }) => {
+                let parameters = values![jti.as_str(), owner.as_str(), *grant_id, *expires_at, now, client_id, keys_at];
+                let mut row = self.one(&statement::INTROSPECT_ACCESS_TOKEN, parameters).await?;
+                let signing_keys = published_keys(&mut row)?;
+                let token = access_token_state(&mut row)?;
+                Ok(Found { client: client(&mut row)?, token, signing_keys })
+            }
+            None if client_id.is_some() || signing_keys => {
+                let mut row = self.one(&statement::CLIENT, values![client_id, keys_at]).await?;
+                let signing_keys = published_keys(&mut row)?;
+                Ok(Found { client: client(&mut row)?, token: TokenState::Inactive, signing_keys })
+            }
+            None => Ok(Found { client: None, token: TokenState::Inactive, signing_keys: None }),
         }
     }
 
@@ -355,6 +403,8 @@ impl<E: Executor> Store for PostgresStore<E> {
             effects.and_then(|effects| effects.device),
             effects.map(|effects| effects.known_until),
             audit::document(session.audit.as_ref()),
+            session.origin.address.clone(),
+            session.origin.device.clone(),
         ];
         self.execute(&statement::CREATE_SESSION, parameters).await
     }
@@ -394,6 +444,8 @@ impl<E: Executor> Store for PostgresStore<E> {
             grant.code_challenge.as_ref().map(ToString::to_string),
             grant.remember_consent,
             audit::document(grant.audit.as_ref()),
+            grant.origin.address.clone(),
+            grant.origin.device.clone(),
         ];
         self.execute(&statement::CREATE_GRANT, parameters).await
     }
@@ -478,44 +530,9 @@ impl<E: Executor> Store for PostgresStore<E> {
         }
     }
 
-    async fn introspect(
-        &self,
-        caller: Option<&ClientId>,
-        token: Option<&TokenReference>,
-        now: Timestamp,
-    ) -> Result<Introspection, StoreError> {
-        let asks = caller.map(ClientId::as_str);
-        match token {
-            Some(TokenReference::Refresh { id, generation, digest }) => {
-                let parameters = values![asks, *id, *generation, *digest, now];
-                let mut row = self.one(&statement::INTROSPECT_REFRESH_TOKEN, parameters).await?;
-                let token = refresh_token_state(&mut row)?;
-                Ok(Introspection { caller: client(&mut row)?, token })
-            }
-            Some(TokenReference::Access { jti, client_id, grant_id, expires_at }) => {
-                let mut parameters = values![jti.as_str(), client_id.as_str(), *grant_id, *expires_at, now];
-                let Some(asks) = asks else {
-                    let mut row = self.one(&statement::ACCESS_TOKEN_STATE, parameters).await?;
-                    return Ok(Introspection { caller: None, token: access_token_state(&mut row)? });
-                };
-                parameters.push(asks.into());
-                let mut row = self.one(&statement::INTROSPECT_ACCESS_TOKEN, parameters).await?;
-                let token = access_token_state(&mut row)?;
-                Ok(Introspection { caller: client(&mut row)?, token })
-            }
-            None => {
-                let caller = match caller {
-                    Some(caller) => self.client(caller).await?,
-                    None => None,
-                };
-                Ok(Introspection { caller, token: TokenState::Inactive })
-            }
-        }
-    }
-
     async fn signing_keys(&self, now: Timestamp) -> Result<Vec<SealedKey>, StoreError> {
-        let rows = self.executor.query(&statement::SIGNING_KEYS, values![now]).await?;
-        rows.into_iter().map(|mut row| sealed_key(&mut row)).collect()
+        let keys = published_keys(&mut self.one(&statement::SIGNING_KEYS, values![now]).await?)?;
+        Ok(keys.unwrap_or_default())
     }
 
     async fn create_signing_key(

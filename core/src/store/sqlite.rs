@@ -4,7 +4,7 @@
 //! the answer down, all in one `BEGIN IMMEDIATE` transaction.
 
 /// The newest migration that this release needs.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 
 macro_rules! statements {
     ($($name:ident = $file:literal,)+) => {
@@ -19,8 +19,10 @@ macro_rules! statements {
 }
 
 statements! {
+    ADDRESS_OWNER = "address_owner",
     ATTEMPT_LOGIN = "attempt_login",
     AUDIT_LOG = "audit_log",
+    CLAIM_MAIL = "claim_mail",
     CLIENT = "client",
     CLIENTS = "clients",
     COUNTS = "counts",
@@ -33,33 +35,54 @@ statements! {
     CREATE_SESSION = "create_session",
     CREATE_SIGNING_KEY = "create_signing_key",
     CREATE_USER = "create_user",
+    CREDENTIALS = "credentials",
+    DEFER_MAIL = "defer_mail",
+    DUE_MAIL = "due_mail",
+    EMAIL_TOKEN = "email_token",
+    END_EMAIL_TOKEN = "end_email_token",
+    END_EMAIL_TOKENS = "end_email_tokens",
+    END_OWN_SESSION = "end_own_session",
     END_SESSION = "end_session",
+    END_SESSIONS = "end_sessions",
+    FORGET_CONSENT = "forget_consent",
     GRANT_OF_TOKEN = "grant_of_token",
+    GRANTS_OF_USER = "grants_of_user",
     INTROSPECT_ACCESS_TOKEN = "introspect_access_token",
     INTROSPECT_REFRESH_TOKEN = "introspect_refresh_token",
     LOAD_CODE = "load_code",
     LOAD_REFRESH_TOKEN = "load_refresh_token",
+    MAIL_BACKLOG = "mail_backlog",
     MARK_CODE_REDEEMED = "mark_code_redeemed",
+    NAME_IS_TAKEN = "name_is_taken",
+    PUT_EMAIL_TOKEN = "put_email_token",
+    QUEUE_MAIL = "queue_mail",
     READY = "ready",
     RECORD_EVENT = "record_event",
     REMEMBER_CONSENT = "remember_consent",
     REMEMBER_ORIGIN = "remember_origin",
+    REMOVE_MAIL = "remove_mail",
     REPLACE_PASSWORD_HASH = "replace_password_hash",
     RESEAL_SIGNING_KEY = "reseal_signing_key",
     RETIRE_SIGNING_KEYS = "retire_signing_keys",
     REVOKE_ACCESS_TOKEN = "revoke_access_token",
     REVOKE_GRANT = "revoke_grant",
+    REVOKE_GRANTS = "revoke_grants",
     ROTATE_REFRESH_TOKEN = "rotate_refresh_token",
     SCOPES = "scopes",
     SESSION = "session",
     SESSION_AND_CONSENT = "session_and_consent",
     SESSION_OWNER = "session_owner",
+    SESSIONS_OF_USER = "sessions_of_user",
+    SET_PASSWORD = "set_password",
     SIGNING_KEYS = "signing_keys",
     SWEEP_AUDIT_LOG = "sweep_audit_log",
     SWEEP_CODES = "sweep_codes",
+    SWEEP_EMAIL_TOKENS = "sweep_email_tokens",
     SWEEP_GRANTS = "sweep_grants",
+    SWEEP_MAIL = "sweep_mail",
     SWEEP_ORIGINS = "sweep_origins",
     SWEEP_SESSIONS = "sweep_sessions",
     SWEEP_TOKENS = "sweep_tokens",
     USER_BY_LOGIN = "user_by_login",
+    VERIFY_EMAIL = "verify_email",
 }

@@ -1,3 +1,8 @@
+mod accounts;
+mod audit;
+mod limits;
+mod outbox;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -5,9 +10,7 @@ use std::{
 
 use uuid::Uuid;
 
-mod audit;
-mod limits;
-
+use self::{accounts::EmailTokenRow, outbox::MailRow};
 use crate::{
     audit::Record,
     crypto::SealedKey,
@@ -17,12 +20,13 @@ use crate::{
     },
     limit::LocalCounters,
     model::{
-        Client, ClientId, Digest, NewClient, NewUser, PasswordHash, ScopeDescription, Scopes, Timestamp, User,
+        Client, ClientId, Digest, NewClient, NewUser, Origin, PasswordHash, ScopeDescription, Scopes, Timestamp, User,
         UserCredentials,
     },
     store::{
-        CodeOutcome, CodeRedemption, Counts, Created, Grant, Introspection, NewGrant, NewSession, RefreshOutcome,
-        RefreshRotation, Revoked, Session, SessionAndConsent, Store, StoreError, Swept, TokenReference, TokenState,
+        CodeOutcome, CodeRedemption, Counts, Created, EmailPurpose, Found, Grant, Lookup, NewGrant, NewSession,
+        RefreshOutcome, RefreshRotation, Revoked, Session, SessionAndConsent, Store, StoreError, Swept, TokenReference,
+        TokenState,
     },
 };
 
@@ -50,11 +54,17 @@ struct State {
     /// Where an account was logged in to before, and until when it is known.
     known_origins: HashMap<(Uuid, Digest), Timestamp>,
     audit_log: BTreeMap<Uuid, Record>,
+    /// By user and purpose.
+    email_tokens: BTreeMap<(Uuid, EmailPurpose), EmailTokenRow>,
+    outbox: Vec<MailRow>,
 }
 
 #[derive(Debug)]
 struct GrantRow {
     grant: Grant,
+    client_id: Uuid,
+    created_at: Timestamp,
+    origin: Origin,
     is_revoked: bool,
 }
 
@@ -188,9 +198,14 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn client(&self, client_id: &ClientId) -> Result<Option<Client>, StoreError> {
+    async fn look_up(&self, lookup: Lookup<'_>, now: Timestamp) -> Result<Found, StoreError> {
+        let signing_keys = if lookup.signing_keys { Some(self.signing_keys(now).await?) } else { None };
         let state = self.state();
-        Ok(state.clients.get(client_id).map(|client| state.client(client)))
+        Ok(Found {
+            client: lookup.client.and_then(|client_id| state.clients.get(client_id)).map(|client| state.client(client)),
+            token: lookup.token.and_then(|token| state.token_state(token, now)).unwrap_or(TokenState::Inactive),
+            signing_keys,
+        })
     }
 
     async fn clients(&self) -> Result<Vec<Client>, StoreError> {
@@ -335,7 +350,14 @@ impl Store for MemoryStore {
             is_revoked: false,
         };
         state.codes.insert(new.code, code);
-        state.grants.insert(new.id, GrantRow { grant, is_revoked: false });
+        let row = GrantRow {
+            grant,
+            client_id: new.client_id,
+            created_at: new.created_at,
+            origin: new.origin.clone(),
+            is_revoked: false,
+        };
+        state.grants.insert(new.id, row);
         if new.remember_consent {
             let consented = state.consents.entry((new.user_id, new.client_id)).or_default();
             *consented = consented.iter().chain(new.scopes.iter()).map(str::to_owned).collect();
@@ -444,19 +466,6 @@ impl Store for MemoryStore {
                 Ok(Revoked::Token)
             }
         }
-    }
-
-    async fn introspect(
-        &self,
-        caller: Option<&ClientId>,
-        token: Option<&TokenReference>,
-        now: Timestamp,
-    ) -> Result<Introspection, StoreError> {
-        let state = self.state();
-        Ok(Introspection {
-            caller: caller.and_then(|caller| state.clients.get(caller)).map(|client| state.client(client)),
-            token: token.and_then(|token| state.token_state(token, now)).unwrap_or(TokenState::Inactive),
-        })
     }
 
     async fn signing_keys(&self, now: Timestamp) -> Result<Vec<SealedKey>, StoreError> {

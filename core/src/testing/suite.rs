@@ -10,11 +10,13 @@ use crate::store::StoreError;
 /// How a case ends: it panics where the store did something else than it promised.
 pub type Case = Result<(), StoreError>;
 
+pub mod accounts;
 pub mod audit;
 pub mod clients;
 pub mod codes;
 pub mod limits;
 pub mod maintenance;
+pub mod outbox;
 pub mod races;
 pub mod refresh;
 pub mod signing_keys;
@@ -141,6 +143,7 @@ macro_rules! store_suite {
                 a_caller_may_be_unknown,
                 a_caller_need_not_be_read,
                 no_token_is_inactive,
+                signing_keys_come_along,
                 a_refresh_token_is_described,
                 a_rotated_token_is_described_in_its_place,
                 a_refresh_token_expires,
@@ -170,6 +173,40 @@ macro_rules! store_suite {
                 all_algorithms_share_the_numbers,
                 a_key_is_sealed_anew,
                 a_key_that_was_sealed_anew_since_stays,
+            }
+            accounts {
+                a_registration_makes_an_account,
+                a_registration_of_a_taken_address_sends_the_other_mail,
+                a_registration_gets_another_name_where_it_is_taken,
+                an_address_is_verified,
+                a_link_ends,
+                a_link_is_for_one_purpose,
+                a_newer_link_takes_the_place_of_an_older_one,
+                an_address_changes,
+                a_taken_address_cannot_be_had,
+                a_forgotten_password_sends_a_link,
+                a_forgotten_password_of_nobody_sends_nothing,
+                a_reset_ends_everything,
+                a_changed_password_ends_everything_else,
+                a_password_that_was_changed_since_stays,
+                credentials_are_read_by_key,
+                sessions_are_listed_and_ended,
+                grants_are_listed_and_revoked,
+                access_ends_everywhere,
+                ended_links_are_swept,
+                one_link_is_used_once,
+                one_address_is_registered_once,
+                a_rotation_cannot_outrun_a_reset,
+            }
+            outbox {
+                there_is_none_at_first,
+                mail_is_taken_up,
+                a_lease_ends,
+                a_late_worker_changes_nothing,
+                a_failed_mail_is_due_again_or_given_up,
+                mail_is_not_sent_too_late,
+                mail_of_no_use_is_swept,
+                two_workers_have_different_mails,
             }
             maintenance {
                 sweeping_nothing_removes_nothing,
@@ -239,6 +276,8 @@ mod tests {
     fn every_case_is_listed() {
         let listed = include_str!("suite.rs");
         for (module, source) in [
+            ("accounts", include_str!("suite/accounts.rs")),
+            ("outbox", include_str!("suite/outbox.rs")),
             ("audit", include_str!("suite/audit.rs")),
             ("clients", include_str!("suite/clients.rs")),
             ("codes", include_str!("suite/codes.rs")),

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 use authly_core::{
     audit::{Event, EventType, Record},
     model::{
-        AuthMethod, ClientId, ClientSecret, ClientSecretHash, GrantType, NewClient, NewUser, Password, RedirectUri,
+        AuthMethod, ClientId, ClientSecret, ClientSecretHash, GrantType, NewClient, NewPassword, NewUser, RedirectUri,
         ScopeDescription, Scopes, User,
     },
     ports::{Clock as _, PasswordHashing as _},
@@ -222,6 +222,7 @@ async fn status<S: Store>(format: Format, config: &NativeConfig, store: &S) -> a
     let now = host(config).now();
     let counts = store.counts(now).await?;
     let keys = store.signing_keys(now).await?;
+    let mail = store.mail_backlog(now).await?;
     format.one(&StatusView {
         healthy: true,
         database,
@@ -231,6 +232,8 @@ async fn status<S: Store>(format: Format, config: &NativeConfig, store: &S) -> a
         scopes: counts.scopes,
         sessions: counts.sessions,
         grants: counts.grants,
+        mail_waiting: mail.waiting,
+        mail_failed: mail.failed,
         signing_keys: keys.iter().map(|key| format!("{} {}", key.algorithm.name(), key.kid)).collect(),
     })?;
     Ok(ExitCode::SUCCESS)
@@ -258,8 +261,8 @@ async fn create_user<S: Store>(
         ensure!(text == rpassword::prompt_password("Again: ")?, "the two passwords differ");
         (text, None)
     };
-    ensure!(text.chars().count() >= 8, "the password must have at least 8 characters");
-    let password = Password::new(text).context("the password is too long")?;
+    let context = ["Authly", config.core.issuer.host(), &user.username, &user.email];
+    let password = NewPassword::new(&text, &context)?.into_password();
     let password_hash = host.hash(password).await?;
     let view = CreatedUserView::new(&user, generated);
     let id = user.id;

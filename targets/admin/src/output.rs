@@ -84,6 +84,8 @@ pub(crate) struct StatusView {
     pub(crate) scopes: u64,
     pub(crate) sessions: u64,
     pub(crate) grants: u64,
+    pub(crate) mail_waiting: u64,
+    pub(crate) mail_failed: u64,
     pub(crate) signing_keys: Vec<String>,
 }
 

@@ -1,8 +1,9 @@
 //! `authly`: the server, its migrations and its maintenance, in one program.
 
+mod metrics;
 mod serve;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use authly_core::{
@@ -12,7 +13,10 @@ use authly_core::{
     ports::Clock as _,
     store::Store,
 };
-use authly_native::{Database, NativeConfig, NativeHost, first_run, logging};
+use authly_native::{
+    Database, NativeConfig, NativeHost, NativeMailer, first_run, logging,
+    metrics::{Metrics, Observed},
+};
 use clap::{Parser, Subcommand};
 
 #[global_allocator]
@@ -48,7 +52,7 @@ enum ConfigCommand {
 
 #[derive(Subcommand)]
 enum MaintenanceCommand {
-    /// Rotate signing keys and remove what has ended.
+    /// Rotate signing keys, remove what has ended, and send mail that waits.
     Run,
 }
 
@@ -104,20 +108,31 @@ async fn run(command: Command, config: NativeConfig) -> anyhow::Result<()> {
 }
 
 #[expect(clippy::print_stdout, reason = "it is what the command is for")]
-async fn run_with<S: Store>(command: Command, mut config: NativeConfig, store: S) -> anyhow::Result<()> {
+async fn run_with<S: Store + Observed>(command: Command, mut config: NativeConfig, store: S) -> anyhow::Result<()> {
     config.core.demo = config.core.environment == Environment::Development;
-    let host = NativeHost::new(config.core.password_cost, config.hashing).with_redis(config.redis_url.as_ref());
+    let metrics = config.metrics_enabled.then(|| Arc::new(Metrics::new()));
+    let mut host = NativeHost::new(config.core.password_cost, config.hashing).with_redis(config.redis_url.as_ref());
+    if let Some(metrics) = &metrics {
+        store.observe(Arc::clone(metrics));
+        host = host.with_telemetry(Arc::<Metrics>::clone(metrics));
+    }
     let server = Server::new(config.core.clone(), store, host);
+    let mailer = NativeMailer::new(&config).context("TLS for the mail server cannot be set up")?;
+    NativeMailer::warn_if_missing(mailer.as_ref(), &config.core);
     if let Command::Maintenance(MaintenanceCommand::Run) = command {
         let report = server.maintain().await?;
         println!("Removed {} rows that had ended.", report.removed());
         if report.new_signing_key {
             println!("Made the next signing key.");
         }
+        if let Some(mailer) = &mailer {
+            let mail = server.deliver_mail(mailer).await?;
+            println!("Mail: {} sent, {} to be tried again, {} given up.", mail.sent, mail.deferred, mail.given_up);
+        }
         return Ok(());
     }
     prepare(&config, &server).await;
-    serve::serve(&config, server).await
+    serve::serve(&config, server, metrics, mailer).await
 }
 
 /// Makes the first rows. A database that is down or not migrated yet does not keep the server from starting: it

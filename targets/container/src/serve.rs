@@ -7,16 +7,15 @@ use std::{
 };
 
 use anyhow::Context as _;
-use authly_core::{
-    ClientAddress, MAX_BODY, Server,
-    error::{Fault, ProtocolError},
-    store::Store,
+use authly_core::{ClientAddress, Server, error::Fault, proxy::TrustedProxies, read_body, store::Store};
+use authly_native::{
+    NativeConfig, NativeHost, NativeMailer,
+    logging::{Access, trace_of, traced},
+    metrics::{Metrics, Observed},
 };
-use authly_native::{NativeConfig, NativeHost, logging::Access, proxy::TrustedProxies};
 use axum::{Extension, Router, body::Body, extract::State};
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http::{HeaderValue, Request, Response, header};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -25,28 +24,56 @@ use hyper_util::{
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    sync::Notify,
     time::{interval, timeout},
 };
 use tower::ServiceExt as _;
 
-struct Container<S> {
-    server: Server<S, NativeHost>,
+use crate::metrics;
+
+pub(crate) struct Container<S> {
+    pub(crate) server: Server<S, NativeHost>,
+    pub(crate) metrics: Option<Arc<Metrics>>,
+    /// Whether metrics are served beside everything else.
+    metrics_here: bool,
     proxies: TrustedProxies,
     timeout: Duration,
+    /// Woken when a request has left mail.
+    mail: Notify,
 }
+
+/// How often mail that could not be sent before, or was left by another instance, is looked for.
+const MAIL_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The other end of a connection.
 #[derive(Clone, Copy)]
 struct Peer(IpAddr);
 
 /// Serves until SIGTERM or SIGINT.
-pub(crate) async fn serve<S: Store>(config: &NativeConfig, server: Server<S, NativeHost>) -> anyhow::Result<()> {
+pub(crate) async fn serve<S: Store + Observed>(
+    config: &NativeConfig,
+    server: Server<S, NativeHost>,
+    metrics: Option<Arc<Metrics>>,
+    mailer: Option<NativeMailer>,
+) -> anyhow::Result<()> {
     let address = SocketAddr::new(config.host, config.port);
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let container =
-        Arc::new(Container { server, proxies: config.trusted_proxies.clone(), timeout: config.request_timeout });
+    let container = Arc::new(Container {
+        server,
+        metrics,
+        metrics_here: config.metrics_address.is_none(),
+        proxies: config.trusted_proxies.clone(),
+        timeout: config.request_timeout,
+        mail: Notify::new(),
+    });
+    if let Some(address) = config.metrics_address.filter(|_| container.metrics.is_some()) {
+        metrics::listen(address, Arc::clone(&container)).await?;
+    }
     if let Some(period) = config.maintenance_interval {
         tokio::spawn(maintain(Arc::clone(&container), period));
+    }
+    if let Some(mailer) = mailer {
+        tokio::spawn(deliver_mail(Arc::clone(&container), mailer));
     }
     tracing::info!(address = %listener.local_addr()?, issuer = config.core.issuer.as_str(), "listening");
     let graceful = GracefulShutdown::new();
@@ -79,7 +106,7 @@ pub(crate) async fn serve<S: Store>(config: &NativeConfig, server: Server<S, Nat
     Ok(())
 }
 
-fn spawn_connection<S: Store>(
+fn spawn_connection<S: Store + Observed>(
     container: &Arc<Container<S>>,
     graceful: &GracefulShutdown,
     io: TokioIo<tokio::net::TcpStream>,
@@ -103,32 +130,40 @@ fn spawn_connection<S: Store>(
     });
 }
 
-async fn answer<S: Store>(
+async fn answer<S: Store + Observed>(
     State(container): State<Arc<Container<S>>>,
     Extension(Peer(peer)): Extension<Peer>,
     request: Request<Body>,
 ) -> Response<Body> {
-    let access = Access::begin(&request);
-    let client_address = container.proxies.client_address(peer, request.headers());
-    let handled = timeout(container.timeout, container.handle(request, client_address)).await;
-    let response = handled.unwrap_or_else(|_| container.server.refuse(Fault::Timeout));
-    access.end(&response, Some(client_address), None);
-    response.map(Body::from)
+    if container.metrics_here
+        && let Some(page) = metrics::answer(&container, &request, peer)
+    {
+        return page;
+    }
+    traced(trace_of(request.headers(), None), async move {
+        let access = Access::begin(&request, container.server.endpoint(request.uri().path()));
+        let client_address = container.proxies.client_address(peer, request.headers());
+        let handled = timeout(container.timeout, container.handle(request, client_address)).await;
+        let response = handled.unwrap_or_else(|_| container.server.refuse(Fault::Timeout));
+        let observation = access.end(&response, Some(client_address), None);
+        if let Some(metrics) = &container.metrics {
+            metrics.request(&observation);
+        }
+        if container.server.take_queued_mail() {
+            container.mail.notify_one();
+        }
+        response.map(Body::from)
+    })
+    .await
 }
 
 impl<S: Store> Container<S> {
     async fn handle(&self, request: Request<Body>, client_address: IpAddr) -> Response<Bytes> {
         let (mut parts, body) = request.into_parts();
-        let body = match Limited::new(body, MAX_BODY).collect().await {
-            Ok(body) => body.to_bytes(),
+        let body = match read_body(body).await {
+            Ok(body) => body,
             Err(error) => {
-                let too_large = error.downcast_ref::<LengthLimitError>().is_some();
-                let (status, description) = if too_large {
-                    (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {MAX_BODY} bytes"))
-                } else {
-                    (StatusCode::BAD_REQUEST, "the body could not be read".to_owned())
-                };
-                let mut response = self.server.refuse(ProtocolError::invalid_request(description).with_status(status));
+                let mut response = self.server.refuse(error);
                 // The rest of the body is still to come: the connection is of no use any more. (HTTP/2 has no such
                 // header, and hyper leaves it out.)
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -148,6 +183,21 @@ async fn maintain<S: Store>(container: Arc<Container<S>>, period: Duration) {
         match container.server.maintain().await {
             Ok(report) => tracing::debug!(?report, "maintenance"),
             Err(error) => tracing::warn!(%error, "maintenance failed; it is tried again at the next turn"),
+        }
+    }
+}
+
+/// Sends mail when a request has left some, and now and then. Several instances may do so at once.
+async fn deliver_mail<S: Store>(container: Arc<Container<S>>, mailer: NativeMailer) {
+    let mut timer = interval(MAIL_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = timer.tick() => {}
+            () = container.mail.notified() => {}
+        }
+        match container.server.deliver_mail(&mailer).await {
+            Ok(delivery) => tracing::debug!(?delivery, "mail"),
+            Err(error) => tracing::warn!(%error, "mail could not be read; it is tried again at the next turn"),
         }
     }
 }

@@ -1,24 +1,30 @@
 //! `authly-lambda`: the server as an AWS Lambda function. HTTP events come from API Gateway, a function URL or a load
-//! balancer; a schedule's event runs the maintenance.
+//! balancer; a schedule's event runs the maintenance, and an operator's the migrations.
 
 mod event;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use authly_core::{
     ClientAddress, Server,
     error::{Fault, ProtocolError},
+    mail::Delivery,
 };
 use authly_native::{
-    Database, NativeConfig, NativeHost,
+    Database, NativeConfig, NativeHost, NativeMailer,
     config::{LogFormat, environment_variable},
+    emf::Emf,
     first_run,
-    logging::{self, Access},
+    logging::{self, Access, Invocation, trace_of, traced},
     postgres,
 };
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, Response};
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -34,10 +40,13 @@ const MARGIN: Duration = Duration::from_millis(250);
 struct Function {
     server: Server<postgres::Store, NativeHost>,
     config: NativeConfig,
+    metrics: Arc<Emf>,
+    /// Sends mail when the schedule comes: between requests a function does not run.
+    mailer: Option<NativeMailer>,
 }
 
 fn main() -> ExitCode {
-    match start() {
+    match start(Instant::now()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             logging::start("info", LogFormat::Json);
@@ -58,23 +67,28 @@ fn variable(name: &str) -> Result<Option<String>, String> {
     Ok(environment_variable(name)?.or_else(|| default.map(str::to_owned)))
 }
 
-fn start() -> anyhow::Result<()> {
+fn start(started: Instant) -> anyhow::Result<()> {
     let config = NativeConfig::read(&variable).map_err(|problems| {
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("the configuration cannot be used: {}", problems.join("; "))
     })?;
     logging::start(&config.log_level, config.log_format);
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(run(config))
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(run(config, started))
 }
 
-async fn run(config: NativeConfig) -> anyhow::Result<()> {
+async fn run(config: NativeConfig, started: Instant) -> anyhow::Result<()> {
     // The first statement connects, not this.
     let Database::Postgres(store) = Database::open(&config).await? else {
         anyhow::bail!("DATABASE_URL: a function keeps no files: it must be postgresql://…");
     };
-    let host = NativeHost::new(config.core.password_cost, config.hashing).with_redis(config.redis_url.as_ref());
+    let metrics = Arc::new(Emf::of_this_function(config.metrics_enabled));
+    let host = NativeHost::new(config.core.password_cost, config.hashing)
+        .with_redis(config.redis_url.as_ref())
+        .with_telemetry(Arc::<Emf>::clone(&metrics));
     let server = Server::new(config.core.clone(), store, host);
-    let function = Arc::new(Function { server, config });
+    metrics.cold_start(started.elapsed());
+    let mailer = NativeMailer::smtp(&config).context("TLS for the mail server cannot be set up")?;
+    let function = Arc::new(Function { server, config, metrics, mailer });
     let handler = service_fn(move |event: LambdaEvent<Value>| {
         let function = Arc::clone(&function);
         // In a box: the types around a future this deep would be too deep for the compiler.
@@ -83,17 +97,20 @@ async fn run(config: NativeConfig) -> anyhow::Result<()> {
     lambda_runtime::run(handler).await.map_err(anyhow::Error::from_boxed).context("the runtime interface failed")
 }
 
-/// Whether this is the event of a schedule: EventBridge's rules and scheduler, or any with `"authly": "maintenance"`.
-fn is_schedule(event: &Value) -> bool {
-    matches!(event["source"].as_str(), Some("aws.events" | "aws.scheduler")) || event["authly"] == "maintenance"
+/// What is to be done, where the event is no HTTP request: what its member `authly` says. The events of EventBridge's
+/// rules and scheduler mean the maintenance.
+fn job(event: &Value) -> Option<&str> {
+    let is_schedule = matches!(event["source"].as_str(), Some("aws.events" | "aws.scheduler"));
+    event["authly"].as_str().or(is_schedule.then_some("maintenance"))
 }
 
 impl Function {
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
         let LambdaEvent { payload, context } = event;
-        // An HTTP request cannot pass for a schedule: its JSON is the gateway's, not the client's.
-        if is_schedule(&payload) {
-            return self.maintain().await;
+        // An HTTP request cannot pass for a job: its JSON is the gateway's, not the client's.
+        if let Some(job) = job(&payload) {
+            let trace = trace_of(&HeaderMap::new(), context.xray_trace_id.as_deref());
+            return traced(trace, self.run(job)).await;
         }
         let event: HttpEvent = serde_json::from_value(payload)?;
         let source = event.source().ok_or("the event is neither an HTTP request nor a schedule's")?;
@@ -112,22 +129,45 @@ impl Function {
         if let Some(address) = address {
             request.extensions_mut().insert(ClientAddress(address));
         }
-        let access = Access::begin(&request);
+        let access = Access::begin(&request, self.server.endpoint(request.uri().path()));
         let left = context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
         let limit = self.config.request_timeout.min(left.saturating_sub(MARGIN));
-        let handled = timeout(limit, self.server.handle(request)).await;
-        let response = handled.unwrap_or_else(|_| self.server.refuse(Fault::Timeout));
-        access.end(&response, address, Some(&context.request_id));
-        response
+        let (aws_request_id, xray_trace_id) = (context.request_id.as_str(), context.xray_trace_id.as_deref());
+        traced(trace_of(request.headers(), xray_trace_id), async {
+            let handled = timeout(limit, self.server.handle(request)).await;
+            let response = handled.unwrap_or_else(|_| self.server.refuse(Fault::Timeout));
+            let observation = access.end(&response, address, Some(Invocation { aws_request_id, xray_trace_id }));
+            self.metrics.request(&observation);
+            response
+        })
+        .await
     }
 
-    /// What a server process does by itself. A failure is the function's: whoever invoked it tries again.
+    /// What a server process does by itself, or its operator with it. A failure is the function's: whoever invoked it
+    /// tries again.
+    async fn run(&self, job: &str) -> Result<Value, lambda_runtime::Error> {
+        match job {
+            "maintenance" => self.maintain().await,
+            "migrate" => {
+                let executor = self.server.store().executor();
+                let pending = postgres::pending_migrations(executor).await?;
+                postgres::migrate(executor).await?;
+                Ok(json!({ "applied": pending.into_iter().map(|(_, name)| name).collect::<Vec<_>>() }))
+            }
+            _ => Err(format!("there is no job {job:?}: it is maintenance or migrate").into()),
+        }
+    }
+
     async fn maintain(&self) -> Result<Value, lambda_runtime::Error> {
         if let Some(admin) = &self.config.admin {
             first_run::create_configured_admin(&self.server, admin).await?;
         }
         let report = self.server.maintain().await?;
-        tracing::info!(?report, "maintenance");
+        let mail = match &self.mailer {
+            Some(mailer) => self.server.deliver_mail(mailer).await?,
+            None => Delivery::default(),
+        };
+        tracing::info!(?report, ?mail, "maintenance");
         Ok(json!({ "removed": report.removed(), "newSigningKey": report.new_signing_key }))
     }
 }

@@ -1,10 +1,18 @@
 //! Configuration from the environment. Every variable may come from a file named by `NAME_FILE` instead.
 
-use std::{fmt, fs, net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    fmt, fs,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
-use authly_core::config::{Config, Environment, Problem, Reader, Setting};
+use authly_core::{
+    config::{Config, Environment, Problem, Reader, Setting},
+    proxy::TrustedProxies,
+};
 
-use crate::{data, host::HashingLimits, proxy::TrustedProxies, redis::RedisUrl};
+use crate::{data, host::HashingLimits, redis::RedisUrl, smtp::SmtpConfig};
 
 /// Where state is kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -95,10 +103,16 @@ pub struct NativeConfig {
     pub log_level: String,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
+    /// `METRICS_ENABLED`.
+    pub metrics_enabled: bool,
+    /// `METRICS_ADDRESS`: where metrics are served, if not beside everything else.
+    pub metrics_address: Option<SocketAddr>,
     /// `ADMIN_EMAIL` and `ADMIN_PASSWORD`: an administrator to make where there is none of this address.
     pub admin: Option<Administrator>,
     /// `PASSWORD_HASHING_CONCURRENCY` and `PASSWORD_HASHING_QUEUE`.
     pub hashing: HashingLimits,
+    /// The mail server, where there is one.
+    pub smtp: Option<SmtpConfig>,
     /// `REQUEST_TIMEOUT_SECONDS`: reading a request and answering it take no longer.
     pub request_timeout: Duration,
     /// `SHUTDOWN_TIMEOUT_SECONDS`: requests in flight are given so long to finish.
@@ -178,11 +192,7 @@ impl NativeConfig {
         let address = "an IP address such as 0.0.0.0";
         let host = reader.parsed("HOST", IpAddr::from([127, 0, 0, 1]), address, |text| text.parse().ok());
         let port = reader.number("PORT", 8000, 0, 65535);
-        let proxies = reader.list("TRUSTED_PROXIES");
-        let trusted_proxies = TrustedProxies::parse(&proxies).unwrap_or_else(|item| {
-            reader.problem("TRUSTED_PROXIES", format!("{item:?} is neither an address nor a network like 10.0.0.0/8"));
-            TrustedProxies::default()
-        });
+        let trusted_proxies = TrustedProxies::read(&mut reader);
         let default_level = if core.as_ref().is_some_and(|core| core.debug) { "debug" } else { "info" };
         let log_level = reader.parsed("LOG_LEVEL", default_level.to_owned(), "a level such as info", |text| {
             tracing_subscriber::EnvFilter::try_new(text.to_ascii_lowercase()).ok()?;
@@ -194,7 +204,16 @@ impl NativeConfig {
             "pretty" => Some(LogFormat::Pretty),
             _ => None,
         });
+        let metrics_enabled = reader.flag("METRICS_ENABLED", true);
+        let metrics_address = reader.text("METRICS_ADDRESS").and_then(|text| {
+            let address = text.parse().ok();
+            if address.is_none() {
+                reader.problem("METRICS_ADDRESS", "it must be an IP address with a port, such as 0.0.0.0:9464");
+            }
+            address
+        });
         let admin = Self::read_admin(&mut reader);
+        let smtp = SmtpConfig::read(&mut reader, environment);
         let limits = HashingLimits::default();
         let concurrency = u32::try_from(limits.concurrency).unwrap_or(1);
         let queue = u32::try_from(limits.queue).unwrap_or(256);
@@ -218,8 +237,11 @@ impl NativeConfig {
             trusted_proxies,
             log_level,
             log_format,
+            metrics_enabled,
+            metrics_address,
             admin,
             hashing,
+            smtp,
             request_timeout,
             shutdown_timeout,
             maintenance_interval,

@@ -5,8 +5,8 @@ use authly_core::{
     audit::{Event, EventType},
     error::Fault,
     model::{
-        AuthMethod, ClientId, ClientSecret, GrantType, InvalidUser, NewClient, NewUser, Password, RedirectUri, Scopes,
-        User,
+        AuthMethod, ClientId, ClientSecret, GrantType, InvalidUser, NewClient, NewPassword, NewUser, Password,
+        RedirectUri, Scopes, User, WeakPassword,
     },
     ports::Host,
     store::{Created, Store, StoreError},
@@ -26,9 +26,9 @@ pub enum FirstRunError {
     /// `ADMIN_EMAIL` is no address.
     #[error("ADMIN_EMAIL: {0}")]
     Email(#[from] InvalidUser),
-    /// `ADMIN_PASSWORD` is empty or too long.
-    #[error("ADMIN_PASSWORD must have 1 to {} bytes", Password::MAX_BYTES)]
-    Password,
+    /// `ADMIN_PASSWORD` is one that nobody may choose.
+    #[error("ADMIN_PASSWORD: {0}")]
+    Password(#[from] WeakPassword),
 }
 
 /// What was made, to be told once.
@@ -45,22 +45,22 @@ pub async fn create_configured_admin<S: Store, H: Host>(
     server: &Server<S, H>,
     admin: &Administrator,
 ) -> Result<Created, FirstRunError> {
-    let password = Password::new(admin.password.as_str()).ok_or(FirstRunError::Password)?;
-    create_admin(server, &admin.email, None, password).await
+    let now = server.host().now();
+    let user = User::new(server.new_id(now), &admin.email, None, true, true)?;
+    if server.store().user_by_login(&user.email).await?.is_some() {
+        return Ok(Created::Conflict);
+    }
+    let context = ["Authly", server.config().issuer.host(), &user.email];
+    let password = NewPassword::new(&admin.password, &context)?.into_password();
+    create_admin(server, user, password).await
 }
 
 async fn create_admin<S: Store, H: Host>(
     server: &Server<S, H>,
-    email: &str,
-    username: Option<&str>,
+    user: User,
     password: Password,
 ) -> Result<Created, FirstRunError> {
     let now = server.host().now();
-    let user = User::new(server.new_id(now), email, username, true, true)?;
-    // Hashing takes a while: do it only where there is something to make.
-    if server.store().user_by_login(&user.email).await?.is_some() {
-        return Ok(Created::Conflict);
-    }
     let password_hash = server.host().hash(password).await.map_err(Fault::from)?;
     let id = user.id;
     let created = server.store().create_user(&NewUser { user, password_hash }, now).await?;
@@ -77,8 +77,9 @@ pub async fn create_conveniences<S: Store, H: Host>(server: &Server<S, H>) -> Re
     if server.store().counts(now).await?.users == 0 {
         let secret = ClientSecret::generate(server.host());
         let password = secret.expose()[ClientSecret::PREFIX.len()..][..20].to_owned();
-        let hashed = Password::new(password.as_str()).ok_or(FirstRunError::Password)?;
-        if create_admin(server, "admin@localhost", Some("admin"), hashed).await? == Created::Created {
+        let hashed = NewPassword::new(&password, &[])?.into_password();
+        let user = User::new(server.new_id(now), "admin@localhost", Some("admin"), true, true)?;
+        if create_admin(server, user, hashed).await? == Created::Created {
             made.admin = Some(("admin".to_owned(), password));
         }
     }

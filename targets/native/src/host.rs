@@ -15,8 +15,9 @@ use authly_core::{
     },
     limit::Taken,
     model::{Password, PasswordHash, Timestamp},
-    ports::{Clock, Counters, Entropy, HashingBusy, PasswordCheck, PasswordHashing, Signatures},
+    ports::{Clock, Counters, Entropy, HashingBusy, PasswordCheck, PasswordHashing, Signatures, Telemetry},
     store::Ask,
+    telemetry::Event,
 };
 use tokio::sync::Semaphore;
 
@@ -32,6 +33,16 @@ pub struct OsEntropy;
 impl Entropy for OsEntropy {
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system gives random bytes");
+    }
+}
+
+/// The operating system's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct OsClock;
+
+impl Clock for OsClock {
+    fn now(&self) -> Timestamp {
+        chrono::Utc::now()
     }
 }
 
@@ -57,8 +68,18 @@ pub struct NativeHost {
     cost: PasswordCost,
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
-    queue: usize,
+    limits: HashingLimits,
     redis: Option<Redis>,
+    telemetry: Option<Arc<dyn Telemetry>>,
+}
+
+/// How much password hashing goes on at this moment.
+#[derive(Clone, Copy, Debug)]
+pub struct HashingLoad {
+    /// Hashes that are being computed.
+    pub running: usize,
+    /// Those that wait for their turn.
+    pub waiting: usize,
 }
 
 /// Counts one that waits, also when it is cancelled.
@@ -77,8 +98,9 @@ impl NativeHost {
             cost,
             permits: Arc::new(Semaphore::new(limits.concurrency)),
             waiting: AtomicUsize::new(0),
-            queue: limits.queue,
+            limits,
             redis: None,
+            telemetry: None,
         }
     }
 
@@ -88,12 +110,24 @@ impl NativeHost {
         Self { redis: url.map(Redis::start), ..self }
     }
 
+    /// The same host, with somebody who counts.
+    #[must_use]
+    pub fn with_telemetry(self, telemetry: Arc<dyn Telemetry>) -> Self {
+        Self { telemetry: Some(telemetry), ..self }
+    }
+
+    /// How much password hashing goes on.
+    pub fn hashing_load(&self) -> HashingLoad {
+        let running = self.limits.concurrency.saturating_sub(self.permits.available_permits());
+        HashingLoad { running, waiting: self.waiting.load(Ordering::Relaxed) }
+    }
+
     /// Runs `work` on a thread for blocking work, when it is its turn. The permit goes with the work: a caller that
     /// gives up does not let another one start early.
     async fn hashing<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, HashingBusy> {
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
         let counted = Waiting(&self.waiting);
-        if waiting >= self.queue {
+        if waiting >= self.limits.queue {
             return Err(HashingBusy);
         }
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| HashingBusy)?;
@@ -109,7 +143,7 @@ impl NativeHost {
 
 impl Clock for NativeHost {
     fn now(&self) -> Timestamp {
-        chrono::Utc::now()
+        OsClock.now()
     }
 }
 
@@ -148,5 +182,13 @@ impl Counters for NativeHost {
 
     fn counters_health(&self) -> Option<(&'static str, bool)> {
         self.redis.as_ref().map(|redis| ("redis", redis.is_connected()))
+    }
+}
+
+impl Telemetry for NativeHost {
+    fn count(&self, event: Event) {
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.count(event);
+        }
     }
 }

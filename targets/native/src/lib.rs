@@ -4,15 +4,18 @@
 pub mod config;
 pub mod data;
 pub mod database;
+pub mod emf;
 pub mod first_run;
 pub mod host;
 pub mod logging;
+pub mod metrics;
 pub mod postgres;
-pub mod proxy;
 pub mod redis;
 pub mod signature;
+pub mod smtp;
 pub mod sqlite;
 
 pub use config::{DatabaseUrl, NativeConfig};
 pub use database::Database;
 pub use host::NativeHost;
+pub use smtp::NativeMailer;

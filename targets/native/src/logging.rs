@@ -1,10 +1,32 @@
-//! Logs: JSON for machines, or lines for people, on standard error.
+//! Logs: JSON for machines, or lines for people, on standard error. What is logged while a request is handled carries
+//! the trace that it belongs to.
 
-use std::{io::IsTerminal as _, net::IpAddr, time::Instant};
+use std::{
+    fmt,
+    future::Future,
+    io::IsTerminal as _,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
-use authly_core::server::REQUEST_ID;
-use http::{Method, Request, Response};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use authly_core::{
+    ports::Entropy,
+    router::Endpoint,
+    server::REQUEST_ID,
+    trace::{TraceContext, from_hex},
+};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields,
+        format::{Format, Json, JsonFields, Writer},
+    },
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
 
 use crate::config::LogFormat;
 
@@ -15,14 +37,63 @@ pub fn start(level: &str, format: LogFormat) {
     // A second start, in a test, leaves the first one in place.
     let _ = match format {
         LogFormat::Json => {
-            let layer = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
+            let json = Format::default().json().flatten_event(true).with_current_span(false).with_span_list(false);
+            let layer = tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(Traced(json));
             registry.with(layer.with_writer(std::io::stderr)).try_init()
         }
         LogFormat::Pretty => {
-            let layer = fmt::layer().compact().with_ansi(std::io::stderr().is_terminal());
+            let layer = tracing_subscriber::fmt::layer().compact().with_ansi(std::io::stderr().is_terminal());
             registry.with(layer.with_writer(std::io::stderr)).try_init()
         }
     };
+}
+
+tokio::task_local! {
+    static TRACE: TraceContext;
+}
+
+/// The trace that a request goes on with. A function's invocation has one without the header: X-Ray's
+/// (`_X_AMZN_TRACE_ID`), whose root is a time and a random part, together as long as an id of W3C's.
+pub fn trace_of(headers: &HeaderMap, xray_trace_id: Option<&str>) -> TraceContext {
+    let root = xray_trace_id.and_then(|text| text.split(';').find_map(|part| part.trim().strip_prefix("Root=1-")));
+    let otherwise = root.and_then(|root| from_hex(root.replacen('-', "", 1).as_bytes()));
+    TraceContext::of(headers, otherwise, &Unique)
+}
+
+/// Ids of traces must be unlikely to meet, not hard to guess: they cost no system call.
+struct Unique;
+
+impl Entropy for Unique {
+    fn fill(&self, bytes: &mut [u8]) {
+        fastrand::fill(bytes);
+    }
+}
+
+/// Handles a request: whatever is logged meanwhile names its trace. Not a span of `tracing`, which would cost every
+/// request the formatting of what most of them never log.
+pub async fn traced<T>(trace: TraceContext, handling: impl Future<Output = T>) -> T {
+    TRACE.scope(trace, handling).await
+}
+
+/// JSON lines with two more members at the end, where there is a trace.
+struct Traced(Format<Json>);
+
+impl<S, N> FormatEvent<S, N> for Traced
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    Format<Json>: FormatEvent<S, N>,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let Ok(trace) = TRACE.try_with(|trace| *trace) else {
+            return self.0.format_event(context, writer, event);
+        };
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        let object = line.strip_suffix("}\n").unwrap_or(&line);
+        let (trace_id, span_id) = (trace.trace_id(), trace.span_id());
+        writeln!(writer, "{object},\"trace_id\":\"{trace_id}\",\"span_id\":\"{span_id}\"}}")
+    }
 }
 
 /// The log line of one request: what was asked, never the query.
@@ -30,26 +101,70 @@ pub struct Access {
     started: Instant,
     method: Method,
     path: String,
+    endpoint: Option<Endpoint>,
+}
+
+/// What a request was, in terms that are few enough to count by.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation {
+    /// The endpoint's name.
+    pub endpoint: &'static str,
+    /// The method, of those that exist here.
+    pub method: &'static str,
+    /// The status of the response.
+    pub status: StatusCode,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// The names under which Lambda knows an invocation.
+#[derive(Clone, Copy, Debug)]
+pub struct Invocation<'a> {
+    /// The invocation's id.
+    pub aws_request_id: &'a str,
+    /// `_X_AMZN_TRACE_ID`.
+    pub xray_trace_id: Option<&'a str>,
 }
 
 impl Access {
     /// The request has come in.
-    pub fn begin<B>(request: &Request<B>) -> Self {
-        Self { started: Instant::now(), method: request.method().clone(), path: request.uri().path().to_owned() }
+    pub fn begin<B>(request: &Request<B>, endpoint: Option<Endpoint>) -> Self {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        Self { started: Instant::now(), method, path, endpoint }
     }
 
-    /// The response is ready. `aws_request_id` names the invocation of a Lambda function.
-    pub fn end<B>(self, response: &Response<B>, client_address: Option<IpAddr>, aws_request_id: Option<&str>) {
+    /// The response is ready.
+    pub fn end<B>(
+        self,
+        response: &Response<B>,
+        client_address: Option<IpAddr>,
+        invocation: Option<Invocation<'_>>,
+    ) -> Observation {
+        let observation = Observation {
+            endpoint: self.endpoint.map_or("none", Endpoint::name),
+            method: known_method(&self.method),
+            status: response.status(),
+            duration: self.started.elapsed(),
+        };
         tracing::info!(
             target: "authly::access",
             method = self.method.as_str(),
             path = self.path,
-            status = response.status().as_u16(),
-            duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            endpoint = observation.endpoint,
+            status = observation.status.as_u16(),
+            duration_us = u64::try_from(observation.duration.as_micros()).unwrap_or(u64::MAX),
             client_address = client_address.map(tracing::field::display),
             request_id = response.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()),
-            aws_request_id,
+            aws_request_id = invocation.map(|invocation| invocation.aws_request_id),
+            xray_trace_id = invocation.and_then(|invocation| invocation.xray_trace_id),
             "request"
         );
+        observation
     }
+}
+
+/// A client may make up methods; a label must not take them over.
+fn known_method(method: &Method) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }

@@ -2,13 +2,16 @@
 
 use std::{
     str::FromStr,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use authly_core::store::{
     StoreError,
-    postgres::{Executor, PostgresStore, Row, Statement, Value},
+    postgres::{Executor, PostgresStore, Row, Statement, Value, sqlstate},
 };
 use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult};
 use sqlx::{
@@ -18,6 +21,8 @@ use sqlx::{
     query::Query,
 };
 use url::Url;
+
+use crate::metrics::{Metrics as Observations, Observed, PoolLoad};
 
 /// The store of the native targets, where `DATABASE_URL` names a Postgres.
 pub type Store = PostgresStore<SqlxExecutor>;
@@ -113,6 +118,7 @@ pub fn connect(database_url: &str, options: &PostgresOptions) -> Result<Store, I
         query_timeout: options.query_timeout,
         prepared_statements: options.prepared_statements && !cache_is_off,
         statements: AtomicU64::new(0),
+        observations: OnceLock::new(),
     }))
 }
 
@@ -151,6 +157,7 @@ pub struct SqlxExecutor {
     query_timeout: Duration,
     prepared_statements: bool,
     statements: AtomicU64,
+    observations: OnceLock<Arc<Observations>>,
 }
 
 impl SqlxExecutor {
@@ -189,10 +196,14 @@ impl SqlxExecutor {
 impl Executor for SqlxExecutor {
     async fn query(&self, statement: &'static Statement, parameters: Vec<Value>) -> Result<Vec<Row>, StoreError> {
         self.statements.fetch_add(1, Ordering::Relaxed);
+        let started = self.observations.get().map(|observations| (observations, Instant::now()));
         let rows = tokio::time::timeout(self.query_timeout, self.run(statement, parameters))
             .await
-            .unwrap_or(Err(Failure::Timeout))
-            .map_err(|failure| failure.into_store_error(statement))?;
+            .unwrap_or(Err(Failure::Timeout));
+        if let Some((observations, started)) = started {
+            observations.statement(statement.name, started.elapsed(), rows.is_ok());
+        }
+        let rows = rows.map_err(|failure| failure.into_store_error(statement))?;
         rows.iter()
             .map(|row| {
                 let columns = (0..row.len()).map(|index| decode(row, index)).collect::<Result<_, _>>();
@@ -200,6 +211,18 @@ impl Executor for SqlxExecutor {
             })
             .collect::<Result<_, _>>()
             .map_err(|error| Failure::Statement(error).into_store_error(statement))
+    }
+}
+
+impl Observed for Store {
+    fn observe(&self, observations: Arc<Observations>) {
+        // A second observer is one too many.
+        let _ = self.executor().observations.set(observations);
+    }
+
+    fn pool_load(&self) -> PoolLoad {
+        let status = self.executor().pool.status();
+        PoolLoad { active: status.size.saturating_sub(status.available), max: status.max_size, waiting: status.waiting }
     }
 }
 
@@ -244,38 +267,19 @@ impl Failure {
             Self::Connection(error) => StoreError::Unavailable(format!("{name}: no connection: {error}")),
             Self::NoConnection => StoreError::Unavailable(format!("{name}: no connection in time")),
             Self::Timeout => StoreError::Unavailable(format!("{name}: no answer in time")),
-            Self::Statement(error) if may_pass(&error) => StoreError::Unavailable(format!("{name}: {error}")),
-            Self::Statement(error) if is_not_migrated(&error) => {
-                StoreError::Unexpected(format!("{name}: {error}; was the database migrated?"))
+            Self::Statement(sqlx::Error::Database(error)) => {
+                sqlstate::store_error(name, &error.code().unwrap_or_default(), error.message())
             }
-            Self::Statement(error) => StoreError::Unexpected(format!("{name}: {error}")),
-        }
-    }
-}
-
-/// Whether the same statement can be expected to work later.
-fn may_pass(error: &sqlx::Error) -> bool {
-    let sqlx::Error::Database(error) = error else {
-        return matches!(
-            error,
-            sqlx::Error::Io(_)
+            Self::Statement(
+                error @ (sqlx::Error::Io(_)
                 | sqlx::Error::Tls(_)
                 | sqlx::Error::Protocol(_)
                 | sqlx::Error::WorkerCrashed
-                | sqlx::Error::BeginFailed
-        );
-    };
-    let code = error.code().unwrap_or_default();
-    // By SQLSTATE class: connection exception, insufficient resources, operator intervention.
-    ["08", "53", "57"].iter().any(|class| code.starts_with(class))
-        // Serialization failure, deadlock, lock not available; a server that was demoted to a standby.
-        || matches!(&*code, "40001" | "40P01" | "55P03" | "25006")
-}
-
-/// Whether a table or column is missing.
-fn is_not_migrated(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| matches!(&*code, "42P01" | "42703"))
+                | sqlx::Error::BeginFailed),
+            ) => StoreError::Unavailable(format!("{name}: {error}")),
+            Self::Statement(error) => StoreError::Unexpected(format!("{name}: {error}")),
+        }
+    }
 }
 
 type PgQuery = Query<'static, Postgres, PgArguments>;

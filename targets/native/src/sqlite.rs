@@ -1,7 +1,9 @@
 //! The embedded database: one file, one node, nothing to set up.
 
+mod accounts;
 mod audit;
 mod limits;
+mod outbox;
 
 use std::{
     fs, io,
@@ -19,11 +21,11 @@ use authly_core::{
     },
     limit::LocalCounters,
     model::{
-        AuthMethod, Client, ClientId, ClientSecretHash, ClientType, Digest, GrantType, NewClient, NewUser,
+        AuthMethod, Client, ClientId, ClientSecretHash, ClientType, Digest, GrantType, NewClient, NewUser, Origin,
         PasswordHash, ScopeDescription, Scopes, Timestamp, User, UserCredentials,
     },
     store::{
-        CodeOutcome, CodeRedemption, Counts, Created, Grant, Introspection, NewGrant, NewSession, RefreshOutcome,
+        CodeOutcome, CodeRedemption, Counts, Created, Found, Grant, Lookup, NewGrant, NewSession, RefreshOutcome,
         RefreshRotation, Revoked, Session, SessionAndConsent, Store, StoreError, Swept, TokenReference, TokenState,
         sqlite as statements,
     },
@@ -39,6 +41,8 @@ use sqlx::{
     types::Json,
 };
 use uuid::Uuid;
+
+use crate::metrics::{Observed, PoolLoad};
 
 /// The migrations of `migrations/sqlite`.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/sqlite");
@@ -325,6 +329,19 @@ impl Row {
         })
     }
 
+    /// As named in `credentials.sql`.
+    fn credentials(&self) -> Result<UserCredentials, StoreError> {
+        Ok(UserCredentials {
+            user: self.user()?,
+            password_hash: PasswordHash::new(self.get("password_hash")?),
+            is_active: self.get("is_active")?,
+        })
+    }
+
+    fn origin(&self) -> Result<Origin, StoreError> {
+        Ok(Origin { address: self.get("address")?, device: self.get("device")? })
+    }
+
     fn session(&self) -> Result<Session, StoreError> {
         let user = self.user()?;
         Ok(Session { id: self.get("session_id")?, user, authenticated_at: self.time("authenticated_at")? })
@@ -404,6 +421,13 @@ impl Row {
     }
 }
 
+impl Observed for SqliteStore {
+    fn pool_load(&self) -> PoolLoad {
+        let active = |pool: &SqlitePool| pool.size() as usize - pool.num_idle().min(pool.size() as usize);
+        PoolLoad { active: active(&self.writer) + active(&self.readers), max: 1 + READERS as usize, waiting: 0 }
+    }
+}
+
 impl Store for SqliteStore {
     async fn ready(&self) -> Result<(), StoreError> {
         let version: i64 = match one(&self.readers, self.query(statements::READY)).await {
@@ -422,8 +446,47 @@ impl Store for SqliteStore {
         Ok(())
     }
 
-    async fn client(&self, client_id: &ClientId) -> Result<Option<Client>, StoreError> {
-        self.client_where(client_id).await
+    async fn look_up(&self, lookup: Lookup<'_>, now: Timestamp) -> Result<Found, StoreError> {
+        // Keys only ever come and go: it does not matter that they are read a moment before.
+        let signing_keys = if lookup.signing_keys { Some(self.signing_keys(now).await?) } else { None };
+        let caller = lookup.client;
+        let now = now.timestamp_micros();
+        let (row, token) = match lookup.token {
+            None => {
+                let client = match caller {
+                    Some(client_id) => self.client_where(client_id).await?,
+                    None => None,
+                };
+                return Ok(Found { client, token: TokenState::Inactive, signing_keys });
+            }
+            Some(TokenReference::Refresh { id, generation, digest }) => {
+                let query = self
+                    .query(statements::INTROSPECT_REFRESH_TOKEN)
+                    .bind(caller.map(ClientId::as_str))
+                    .bind(id)
+                    .bind(generation)
+                    .bind(digest.as_bytes().as_slice())
+                    .bind(now);
+                let row = one(&self.readers, query).await?;
+                let token = row.refresh_token_state()?;
+                (row, token)
+            }
+            Some(TokenReference::Access { jti, client_id, grant_id, expires_at }) => {
+                let query = self
+                    .query(statements::INTROSPECT_ACCESS_TOKEN)
+                    .bind(caller.map(ClientId::as_str))
+                    .bind(client_id.as_str())
+                    .bind(jti)
+                    .bind(grant_id)
+                    .bind(expires_at.timestamp_micros())
+                    .bind(now);
+                let row = one(&self.readers, query).await?;
+                let token = row.access_token_state()?;
+                (row, token)
+            }
+        };
+        let exists = row.get::<Option<Uuid>>("id")?.is_some();
+        Ok(Found { client: exists.then(|| row.client()).transpose()?, token, signing_keys })
     }
 
     async fn clients(&self) -> Result<Vec<Client>, StoreError> {
@@ -535,7 +598,9 @@ impl Store for SqliteStore {
             .bind(session.digest.as_bytes().as_slice())
             .bind(session.user_id)
             .bind(session.authenticated_at.timestamp_micros())
-            .bind(session.expires_at.timestamp_micros());
+            .bind(session.expires_at.timestamp_micros())
+            .bind(&session.origin.address)
+            .bind(&session.origin.device);
         execute(&mut *transaction, query).await?;
         if let Some(effects) = &session.effects {
             for origin in [effects.address, effects.device].into_iter().flatten() {
@@ -604,7 +669,9 @@ impl Store for SqliteStore {
             .bind(Json(&grant.resources))
             .bind(grant.authenticated_at.timestamp_micros())
             .bind(grant.created_at.timestamp_micros())
-            .bind(grant.expires_at.timestamp_micros());
+            .bind(grant.expires_at.timestamp_micros())
+            .bind(&grant.origin.address)
+            .bind(&grant.origin.device);
         execute(&mut *transaction, query).await?;
         let query = self
             .query(statements::CREATE_CODE)
@@ -741,51 +808,6 @@ impl Store for SqliteStore {
         };
         commit(transaction).await?;
         Ok(revoked)
-    }
-
-    async fn introspect(
-        &self,
-        caller: Option<&ClientId>,
-        token: Option<&TokenReference>,
-        now: Timestamp,
-    ) -> Result<Introspection, StoreError> {
-        let now = now.timestamp_micros();
-        let (row, token) = match token {
-            None => {
-                let caller = match caller {
-                    Some(caller) => self.client_where(caller).await?,
-                    None => None,
-                };
-                return Ok(Introspection { caller, token: TokenState::Inactive });
-            }
-            Some(TokenReference::Refresh { id, generation, digest }) => {
-                let query = self
-                    .query(statements::INTROSPECT_REFRESH_TOKEN)
-                    .bind(caller.map(ClientId::as_str))
-                    .bind(id)
-                    .bind(generation)
-                    .bind(digest.as_bytes().as_slice())
-                    .bind(now);
-                let row = one(&self.readers, query).await?;
-                let token = row.refresh_token_state()?;
-                (row, token)
-            }
-            Some(TokenReference::Access { jti, client_id, grant_id, expires_at }) => {
-                let query = self
-                    .query(statements::INTROSPECT_ACCESS_TOKEN)
-                    .bind(caller.map(ClientId::as_str))
-                    .bind(client_id.as_str())
-                    .bind(jti)
-                    .bind(grant_id)
-                    .bind(expires_at.timestamp_micros())
-                    .bind(now);
-                let row = one(&self.readers, query).await?;
-                let token = row.access_token_state()?;
-                (row, token)
-            }
-        };
-        let exists = row.get::<Option<Uuid>>("id")?.is_some();
-        Ok(Introspection { caller: exists.then(|| row.client()).transpose()?, token })
     }
 
     async fn signing_keys(&self, now: Timestamp) -> Result<Vec<SealedKey>, StoreError> {

@@ -191,12 +191,18 @@ pub async fn odd_headers_are_4xx_at_worst(target: &Target) {
     let binary = http::HeaderValue::from_bytes(b"Basic \xFF\xFE\x80").expect("opaque bytes are legal");
     let form = [("grant_type", "client_credentials")];
     let request = target.post("/auth/token").header(header::AUTHORIZATION, binary.clone()).form_body(&form);
-    request.reply().await.expect_error(401, "invalid_client");
+    if let Some(reply) = target.reply_to_malformed(request).await {
+        reply.expect_error(401, "invalid_client");
+    }
     let request = target.get("/api/v1/users/me").header(header::AUTHORIZATION, binary.clone());
-    request.reply().await.expect_error(401, "invalid_token");
+    if let Some(reply) = target.reply_to_malformed(request).await {
+        reply.expect_error(401, "invalid_token");
+    }
     for name in [header::COOKIE, header::ORIGIN, header::ACCEPT, header::REFERER] {
-        let reply = target.get("/login").header(&name, binary.clone()).reply().await;
-        assert_eq!(reply.status, 200, "{name}: {reply:?}");
+        let request = target.get("/login").header(&name, binary.clone());
+        if let Some(reply) = target.reply_to_malformed(request).await {
+            assert_eq!(reply.status, 200, "{name}: {reply:?}");
+        }
         let reply = target.get("/login").header(&name, "x".repeat(8_000)).reply().await;
         assert_eq!(reply.status, 200, "{name}: {reply:?}");
     }

@@ -1,28 +1,9 @@
--- A client by its name in the protocol, with its active scopes (RFC 6749 §2.2).
--- $1 client_id
+-- A client by its name in the protocol, with its active scopes (RFC 6749 §2.2), and the published keys if a time is
+-- given. One row: without the client's columns where there is none of that name.
+-- $1 client_id, $2 now, if the keys are wanted
 SELECT
-    c.id,
-    c.client_id::text,
-    c.client_name::text,
-    c.client_type::text,
-    c.client_secret_hash::text,
-    array_remove(c.redirect_uris, NULL),
-    c.client_uri,
-    c.auth_method::text,
-    COALESCE(c.require_pkce, true),
-    c.grant_types,
-    c.resources,
-    c.introspect_all,
-    COALESCE(c.is_active, true),
-    (
-        SELECT COALESCE(jsonb_agg(jsonb_build_object(
-            'name', s.scope_name,
-            'description', COALESCE(s.description, ''),
-            'is_default', COALESCE(s.is_default, false)
-        )), '[]')
-        FROM client_scopes cs
-        JOIN scopes s ON s.id = cs.scope_id
-        WHERE cs.client_id = c.id AND COALESCE(s.is_active, true)
-    )
-FROM clients c
-WHERE c.client_id = $1::text
+    published_signing_keys($2::int8),
+    c.id, c.client_id, c.name, c.client_type, c.secret_hash, c.redirect_uris, c.client_uri, c.auth_method,
+    c.require_pkce, c.grant_types, c.resources, c.introspect_all, c.is_active, c.scopes
+FROM (VALUES ($1::text)) AS asked (client_id)
+LEFT JOIN client_details c ON c.client_id = asked.client_id

@@ -3,14 +3,17 @@
 -- changes nothing.
 -- $1 grant, $2 user, $3 client, $4 scopes, $5 resources, $6 when they authenticated, $7 now, $8 end of the grant,
 -- $9 digest of the code, $10 end of the code, $11 redirect URI, $12 PKCE challenge, $13 whether to remember consent,
--- $14 audit record
+-- $14 audit record, $15 address, $16 device
 WITH granted AS (
-    INSERT INTO grants (id, user_id, client_id, scopes, resources, authenticated_at, created_at, expires_at)
+    INSERT INTO grants (
+        id, user_id, client_id, scopes, resources, authenticated_at, created_at, expires_at, address, device
+    )
     VALUES (
         $1::uuid, $2::uuid, $3::uuid, $4::text[], $5::text[],
         to_timestamp(0) + $6::int8 * interval '1 microsecond',
         to_timestamp(0) + $7::int8 * interval '1 microsecond',
-        to_timestamp(0) + $8::int8 * interval '1 microsecond'
+        to_timestamp(0) + $8::int8 * interval '1 microsecond',
+        $15::text, $16::text
     )
     ON CONFLICT DO NOTHING
 ), issued AS (

@@ -1,41 +1,19 @@
--- What access_token_state.sql tells, and the client that asks (RFC 7662 §2.2). One row: without the user's columns
--- where a client acts for itself, without the client's where there is none of that name.
--- $1 jti, $2 the token's client_id, $3 its grant, if any, $4 its end, $5 now, $6 client_id that asks
+-- Whether an access token still holds: it was not revoked, its client is active and, where it came of a grant, so are
+-- the grant and its user. With it the client that asks (RFC 7662 §2.2), and the published keys if a time is given. One row:
+-- without the user's columns where a client acts for itself, without the asking client's where there is none of that name.
+-- $1 jti, $2 the token's client_id, $3 its grant, if any, $4 its end, $5 now, $6 client_id that asks, if any,
+-- $7 now, if the keys are wanted
 SELECT
+    published_signing_keys($7::int8),
     $4::int8 > $5::int8
         AND COALESCE(owner.is_active, owner.id IS NOT NULL)
         AND ($3::uuid IS NULL OR u.id IS NOT NULL)
         AND NOT EXISTS (SELECT FROM tokens t WHERE t.jti = $1::text AND t.invalidated),
-    u.id,
-    u.username::text,
-    u.email::text,
-    COALESCE(u.is_verified, false),
-    COALESCE(u.is_admin, false),
-    c.id,
-    c.client_id::text,
-    c.client_name::text,
-    c.client_type::text,
-    c.client_secret_hash::text,
-    array_remove(c.redirect_uris, NULL),
-    c.client_uri,
-    c.auth_method::text,
-    COALESCE(c.require_pkce, true),
-    c.grant_types,
-    c.resources,
-    c.introspect_all,
-    COALESCE(c.is_active, true),
-    (
-        SELECT COALESCE(jsonb_agg(jsonb_build_object(
-            'name', s.scope_name,
-            'description', COALESCE(s.description, ''),
-            'is_default', COALESCE(s.is_default, false)
-        )), '[]')
-        FROM client_scopes cs
-        JOIN scopes s ON s.id = cs.scope_id
-        WHERE cs.client_id = c.id AND COALESCE(s.is_active, true)
-    )
+    u.id, u.username::text, u.email::text, COALESCE(u.is_verified, false), COALESCE(u.is_admin, false),
+    c.id, c.client_id, c.name, c.client_type, c.secret_hash, c.redirect_uris, c.client_uri, c.auth_method,
+    c.require_pkce, c.grant_types, c.resources, c.introspect_all, c.is_active, c.scopes
 FROM (VALUES ($6::text, $2::text)) AS asked (caller, owner)
-LEFT JOIN clients c ON c.client_id = asked.caller
+LEFT JOIN client_details c ON c.client_id = asked.caller
 LEFT JOIN clients owner ON owner.client_id = asked.owner
 LEFT JOIN grants g ON g.id = $3::uuid
     AND g.revoked_at IS NULL

@@ -1,7 +1,8 @@
 -- What a refresh token is good for, and the client that asks (RFC 7662 §2.2). One row: without the token's columns
--- where it cannot be used, without the client's where there is none of that name.
--- $1 client_id that asks, $2 token, $3 generation, $4 digest of its secret, $5 now
+-- where it cannot be used, without the client's where there is none of that name; with the published keys if a time is given.
+-- $1 client_id that asks, if any, $2 token, $3 generation, $4 digest of its secret, $5 now, $6 now, if the keys are wanted
 SELECT
+    published_signing_keys($6::int8),
     token.client_id,
     token.user_id,
     token.username,
@@ -12,31 +13,10 @@ SELECT
     token.resources,
     (extract(epoch FROM token.rotated_at) * 1000000)::int8,
     (extract(epoch FROM token.expires_at) * 1000000)::int8,
-    c.id,
-    c.client_id::text,
-    c.client_name::text,
-    c.client_type::text,
-    c.client_secret_hash::text,
-    array_remove(c.redirect_uris, NULL),
-    c.client_uri,
-    c.auth_method::text,
-    COALESCE(c.require_pkce, true),
-    c.grant_types,
-    c.resources,
-    c.introspect_all,
-    COALESCE(c.is_active, true),
-    (
-        SELECT COALESCE(jsonb_agg(jsonb_build_object(
-            'name', s.scope_name,
-            'description', COALESCE(s.description, ''),
-            'is_default', COALESCE(s.is_default, false)
-        )), '[]')
-        FROM client_scopes cs
-        JOIN scopes s ON s.id = cs.scope_id
-        WHERE cs.client_id = c.id AND COALESCE(s.is_active, true)
-    )
+    c.id, c.client_id, c.name, c.client_type, c.secret_hash, c.redirect_uris, c.client_uri, c.auth_method,
+    c.require_pkce, c.grant_types, c.resources, c.introspect_all, c.is_active, c.scopes
 FROM (VALUES ($1::text)) AS caller (client_id)
-LEFT JOIN clients c ON c.client_id = caller.client_id
+LEFT JOIN client_details c ON c.client_id = caller.client_id
 LEFT JOIN (
     SELECT
         owner.client_id::text,

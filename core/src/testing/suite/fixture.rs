@@ -15,12 +15,12 @@ use uuid::Uuid;
 
 use crate::{
     model::{
-        AuthMethod, ClientId, ClientSecretHash, CodeVerifier, Digest, GrantType, NewClient, NewUser, PasswordHash,
-        RedirectUri, ScopeDescription, Scopes, Timestamp, User,
+        AuthMethod, ClientId, ClientSecretHash, CodeVerifier, Digest, GrantType, NewClient, NewUser, Origin,
+        PasswordHash, RedirectUri, ScopeDescription, Scopes, Timestamp, User,
     },
     store::{
-        CodeOutcome, CodeRedemption, Grant, NewGrant, NewRefreshToken, NewSession, RefreshOutcome, RefreshRotation,
-        Store, StoreError, TokenReference, TokenState,
+        CodeOutcome, CodeRedemption, Grant, Lookup, NewGrant, NewRefreshToken, NewSession, RefreshOutcome,
+        RefreshRotation, Store, StoreError, TokenReference, TokenState,
     },
 };
 
@@ -132,6 +132,7 @@ pub(super) fn session(cookie: &str, user: Uuid, now: Timestamp) -> NewSession {
         user_id: user,
         authenticated_at: now,
         expires_at: now + TimeDelta::hours(1),
+        origin: Origin::default(),
         replaces: None,
         effects: None,
         audit: None,
@@ -172,6 +173,7 @@ impl<S: Store> World<S> {
             code_expires_at: at(CODE_ENDS),
             redirect_uri: redirect_uri("https://app.example/callback"),
             code_challenge: Some(verifier('v').challenge()),
+            origin: Origin::default(),
             remember_consent: false,
             audit: None,
         }
@@ -294,7 +296,7 @@ impl<S: Store> Family<S> {
     }
 
     pub(super) async fn introspect(&self, token: &TokenReference, now: Timestamp) -> Result<TokenState, StoreError> {
-        Ok(self.store.introspect(Some(&self.client.client_id), Some(token), now).await?.token)
+        Ok(self.store.look_up(Lookup { token: Some(token), ..Lookup::default() }, now).await?.token)
     }
 
     /// The refresh token of this generation can be used, and so can the access token; nothing changes by this.

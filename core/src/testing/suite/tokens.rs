@@ -7,10 +7,12 @@ use chrono::TimeDelta;
 use super::{
     Case,
     fixture::{Family, GRANT_ENDS, IDLE, World, at, client_id, confidential_client, digest, id, moment, scopes},
+    signing_keys,
 };
 use crate::{
+    crypto::Algorithm,
     model::{ClientId, Timestamp, User},
-    store::{NewGrant, Store, StoreError, TokenReference, TokenState},
+    store::{Found, Lookup, NewGrant, Store, StoreError, TokenReference, TokenState},
 };
 
 /// An access token of a client that acts for itself.
@@ -19,7 +21,7 @@ fn own_access_token(client_id: &ClientId) -> TokenReference {
 }
 
 async fn state<S: Store>(store: &Arc<S>, token: &TokenReference, now: Timestamp) -> Result<TokenState, StoreError> {
-    Ok(store.introspect(Some(&client_id("client")), Some(token), now).await?.token)
+    Ok(store.look_up(Lookup { token: Some(token), ..Lookup::default() }, now).await?.token)
 }
 
 fn described<S>(family: &Family<S>, user: &User, issued_at: Timestamp, expires_at: Timestamp) -> TokenState {
@@ -33,15 +35,23 @@ fn described<S>(family: &Family<S>, user: &User, issued_at: Timestamp, expires_a
     }
 }
 
+async fn look_up<S: Store>(
+    store: &Arc<S>,
+    client: Option<&ClientId>,
+    token: Option<&TokenReference>,
+) -> Result<Found, StoreError> {
+    store.look_up(Lookup { client, token, signing_keys: false }, at(1)).await
+}
+
 /// With everything that authenticates it and says what it may see.
 pub async fn a_caller_is_read<S: Store>(store: &Arc<S>) -> Case {
     let family = World::new(store).await?.family().await?;
     let api = confidential_client("api");
     store.create_client(&api, at(0)).await?;
-    let introspection = store.introspect(Some(&api.client_id), Some(&family.access_token()), at(1)).await?;
-    assert_eq!(introspection.caller, store.client(&api.client_id).await?);
-    assert!(introspection.caller.is_some_and(|caller| caller.allowed_scopes() == scopes("read write")));
-    assert!(matches!(introspection.token, TokenState::ActiveAccess { .. }));
+    let found = look_up(store, Some(&api.client_id), Some(&family.access_token())).await?;
+    assert_eq!(found.client, store.client(&api.client_id).await?);
+    assert!(found.client.is_some_and(|caller| caller.allowed_scopes() == scopes("read write")));
+    assert!(matches!(found.token, TokenState::ActiveAccess { .. }));
     Ok(())
 }
 
@@ -49,9 +59,9 @@ pub async fn a_caller_is_read<S: Store>(store: &Arc<S>) -> Case {
 pub async fn a_caller_may_be_unknown<S: Store>(store: &Arc<S>) -> Case {
     let family = World::new(store).await?.family().await?;
     for token in [family.access_token(), family.refresh_token(0)] {
-        let introspection = store.introspect(Some(&client_id("nobody")), Some(&token), at(1)).await?;
-        assert_eq!(introspection.caller, None);
-        assert_ne!(introspection.token, TokenState::Inactive);
+        let found = look_up(store, Some(&client_id("nobody")), Some(&token)).await?;
+        assert_eq!(found.client, None);
+        assert_ne!(found.token, TokenState::Inactive);
     }
     Ok(())
 }
@@ -60,11 +70,10 @@ pub async fn a_caller_may_be_unknown<S: Store>(store: &Arc<S>) -> Case {
 pub async fn a_caller_need_not_be_read<S: Store>(store: &Arc<S>) -> Case {
     let family = World::new(store).await?.family().await?;
     for token in [Some(family.access_token()), Some(family.refresh_token(0)), None] {
-        let introspection = store.introspect(None, token.as_ref(), at(1)).await?;
-        let expected = store.introspect(Some(&client_id("client")), token.as_ref(), at(1)).await?;
-        assert_eq!(introspection.caller, None);
-        assert_eq!(introspection.token, expected.token);
-        assert_eq!(introspection.token == TokenState::Inactive, token.is_none());
+        let found = look_up(store, None, token.as_ref()).await?;
+        let expected = look_up(store, Some(&client_id("client")), token.as_ref()).await?;
+        assert_eq!(found, Found { client: None, ..expected });
+        assert_eq!(found.token == TokenState::Inactive, token.is_none());
     }
     Ok(())
 }
@@ -73,9 +82,29 @@ pub async fn a_caller_need_not_be_read<S: Store>(store: &Arc<S>) -> Case {
 pub async fn no_token_is_inactive<S: Store>(store: &Arc<S>) -> Case {
     World::new(store).await?;
     for (caller, expected) in [("client", true), ("nobody", false)] {
-        let introspection = store.introspect(Some(&client_id(caller)), None, at(1)).await?;
-        assert_eq!(introspection.caller.is_some(), expected);
-        assert_eq!(introspection.token, TokenState::Inactive);
+        let found = look_up(store, Some(&client_id(caller)), None).await?;
+        assert_eq!(found.client.is_some(), expected);
+        assert_eq!(found.token, TokenState::Inactive);
+    }
+    Ok(())
+}
+
+/// With whatever is looked up, and not unless they are asked for.
+pub async fn signing_keys_come_along<S: Store>(store: &Arc<S>) -> Case {
+    let family = World::new(store).await?.family().await?;
+    for keys in [vec![], vec![signing_keys::key(Algorithm::Es256, 1)]] {
+        for key in &keys {
+            store.create_signing_key(key, at(9000)).await?;
+        }
+        for client in [None, Some(client_id("client")), Some(client_id("nobody"))] {
+            for token in [None, Some(family.access_token()), Some(family.refresh_token(0))] {
+                let lookup = Lookup { client: client.as_ref(), token: token.as_ref(), signing_keys: true };
+                let found = store.look_up(lookup, at(1)).await?;
+                assert_eq!(found.signing_keys.as_ref(), Some(&keys));
+                let without = look_up(store, client.as_ref(), token.as_ref()).await?;
+                assert_eq!(without, Found { signing_keys: None, ..found });
+            }
+        }
     }
     Ok(())
 }

@@ -1,8 +1,5 @@
 //! Throughput of a real `authly` process over Postgres: operations per second, latency, processor time, memory. Run it by
-//! `tests/bench.sh`, which puts server and database on one core and this on another. Figures are for comparing runs on
-//! one machine, not machines.
-
-#![expect(clippy::print_stdout, reason = "it is what the program is for")]
+//! `tests/bench.sh`, which puts server and database on one core and this on another.
 
 use std::{
     fs,
@@ -17,7 +14,7 @@ use authly_core::{
     crypto::password::{self, PasswordCost},
     model::{
         AuthMethod, AuthorizationCode, ClientId, ClientSecret, ClientSecretHash, CodeVerifier, GrantType, NewClient,
-        NewUser, Password, RedirectUri, Scopes, User,
+        NewUser, Origin, Password, RedirectUri, Scopes, User,
     },
     server::new_id,
     store::{NewGrant, Store as _},
@@ -45,8 +42,8 @@ struct Bench {
     verifier: CodeVerifier,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+/// Measures and prints.
+pub async fn run() {
     let database = TestDatabase::new().await;
     let store = Arc::clone(database.store());
     let secret = ClientSecret::generate(&OsEntropy);
@@ -121,6 +118,7 @@ async fn codes(store: &Arc<Store>, user: Uuid, client: Uuid, verifier: &CodeVeri
                     code_expires_at: now + TimeDelta::minutes(10),
                     redirect_uri: RedirectUri::parse(REDIRECT_URI).expect("a valid URI"),
                     code_challenge: Some(challenge),
+                    origin: Origin::default(),
                     remember_consent: false,
                     audit: None,
                 };

@@ -1,15 +1,44 @@
-//! The client's address behind proxies.
+//! The client's address behind proxies: for targets, which tell the core where a request came from.
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
+
+use crate::config::Reader;
+
+/// What proxies add to a request that they forward.
+const FORWARDED: [HeaderName; 4] =
+    [header::FORWARDED, header::VIA, HeaderName::from_static("x-forwarded-for"), HeaderName::from_static("x-real-ip")];
+
+/// Whether a request comes from this machine or a private network, and through no proxy.
+pub fn is_from_inside(peer: IpAddr, headers: &HeaderMap) -> bool {
+    let is_inside = match peer.to_canonical() {
+        IpAddr::V4(address) => {
+            let octets = address.octets();
+            // RFC 6598 too: some clusters number their pods so.
+            let is_shared = octets[0] == 100 && octets[1] & 0xc0 == 64;
+            address.is_loopback() || address.is_private() || address.is_link_local() || is_shared
+        }
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local(),
+    };
+    is_inside && !FORWARDED.iter().any(|name| headers.contains_key(name))
+}
 
 /// Who may speak for others.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
+    /// `TRUSTED_PROXIES`.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        let items = reader.list("TRUSTED_PROXIES");
+        Self::parse(&items).unwrap_or_else(|item| {
+            reader.problem("TRUSTED_PROXIES", format!("{item:?} is neither an address nor a network like 10.0.0.0/8"));
+            Self::default()
+        })
+    }
+
     /// Reads addresses and networks (`10.0.0.0/8`); fails with the one that is neither.
     pub fn parse(items: &[String]) -> Result<Self, String> {
         let network = |item: &String| {
@@ -64,5 +93,22 @@ mod tests {
         assert_eq!(address("::ffff:10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
         assert_eq!(address("10.0.0.1", &[]), "10.0.0.1");
         assert!(TrustedProxies::parse(&["10.0.0.0/33".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn inside_is_a_private_network_without_a_proxy() {
+        let is_inside = |peer: &str, header: Option<&'static str>| {
+            let headers = header.map(|name| (HeaderName::from_static(name), header::HeaderValue::from_static("x")));
+            is_from_inside(peer.parse().expect("an address"), &headers.into_iter().collect())
+        };
+        for inside in ["127.0.0.1", "10.1.2.3", "::ffff:192.168.0.1", "100.64.0.1", "100.127.9.9", "::1", "fd00::1"] {
+            assert!(is_inside(inside, None), "{inside}");
+        }
+        for outside in ["203.0.113.7", "100.128.0.1", "::ffff:203.0.113.7", "2001:db8::1"] {
+            assert!(!is_inside(outside, None), "{outside}");
+        }
+        for header in ["x-forwarded-for", "x-real-ip", "forwarded", "via"] {
+            assert!(!is_inside("127.0.0.1", Some(header)), "{header}");
+        }
     }
 }

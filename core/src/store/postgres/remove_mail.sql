@@ -1,0 +1,3 @@
+-- A mail has gone, unless somebody else has taken it up since.
+-- $1 mail, $2 attempts
+DELETE FROM outbox WHERE id = $1::uuid AND attempts = $2::int8

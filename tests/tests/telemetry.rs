@@ -1,0 +1,208 @@
+//! What operators are told: metrics, and traces in the log.
+
+use std::collections::BTreeMap;
+
+use authly_tests::{
+    container,
+    http::{Reply, RequestExt as _},
+    lambda::{Function, Gateway},
+    postgres::TestDatabase,
+    proxy::{Link, Proxy},
+    server::{Database, TestServer, free_port},
+    target::{App, Target, Tokens, http_client},
+};
+use serde_json::{Value, json};
+
+/// The samples of a page in Prometheus' text format, by name and labels as they are written.
+fn samples(page: &Reply) -> BTreeMap<String, f64> {
+    assert!(page.header("content-type").is_some_and(|it| it.starts_with("text/plain; version=0.0.4")), "{page:?}");
+    let lines = page.text().lines().filter(|line| !line.starts_with('#'));
+    let sample = |line: &str| {
+        let (series, value) = line.rsplit_once(' ').expect("a name and a value");
+        (series.to_owned(), value.parse().expect("a number"))
+    };
+    lines.map(sample).collect()
+}
+
+async fn scrape(base: &str) -> BTreeMap<String, f64> {
+    samples(&http_client().get(format!("{base}/metrics")).reply().await.expect(200))
+}
+
+/// A login, a code, a refresh, a replay, a refusal, a token for a client, and a path that is none.
+async fn some_of_everything(target: &Target) -> App {
+    let (app, person) = (target.confidential().await, target.person().await);
+    let code = target.code(&app, &person).await;
+    let tokens = Tokens::of(&target.exchange(&app, &code).await.expect(200));
+    let next = Tokens::of(&target.refresh(&app, &tokens.refresh).await.expect(200));
+    target.refresh(&app, &next.refresh).await.expect(200);
+    target.refresh(&app, &tokens.refresh).await.expect(400);
+    target.exchange(&app, &code).await.expect(400);
+    target.token(&app, &[("grant_type", "client_credentials")]).await.expect(200);
+    let mut browser = target.user_agent();
+    let form = browser.login_form().await.fill("username", &person.username).fill("password", "not this one");
+    browser.submit(&form).await.expect(403);
+    target.get("/authorize?client_id=nobody").reply().await.expect(400);
+    let mut browser = target.user_agent();
+    browser.log_in(&person).await;
+    browser.authorize(&app.ask().with("response_type", "token")).await.client();
+    target.get(&format!("/{}", person.username)).reply().await.expect(404);
+    app
+}
+
+const COUNTED: [(&str, &str, &str, f64); 10] = [
+    ("oauth_authorizations", "result", "granted", 1.0),
+    ("oauth_authorizations", "result", "invalid", 1.0),
+    ("oauth_authorizations", "result", "rejected", 1.0),
+    ("tokens_issued", "grant_type", "authorization_code", 1.0),
+    ("tokens_issued", "grant_type", "refresh_token", 2.0),
+    ("tokens_issued", "grant_type", "client_credentials", 1.0),
+    ("logins", "result", "success", 2.0),
+    ("logins", "result", "failure", 1.0),
+    ("replays", "replayed", "refresh_token", 1.0),
+    ("replays", "replayed", "authorization_code", 1.0),
+];
+
+async fn metrics_count(server: &TestServer) -> BTreeMap<String, f64> {
+    let target = container::target(server).await;
+    let app = some_of_everything(&target).await;
+    let page = http_client().get(format!("{}/metrics", server.base())).reply().await.expect(200);
+    assert!(!page.text().contains(&app.client_id), "labels never name clients:\n{}", page.text());
+    let samples = samples(&page);
+    for (name, label, value, count) in COUNTED {
+        let series = format!("authly_{name}_total{{{label}=\"{value}\"}}");
+        assert_eq!(samples.get(&series), Some(&count), "{series} in\n{}", page.text());
+    }
+    let token = "authly_requests_total{endpoint=\"token\",method=\"POST\",status=\"200\"}";
+    assert_eq!(samples[token], 4.0);
+    assert_eq!(samples["authly_requests_total{endpoint=\"none\",method=\"GET\",status=\"404\"}"], 1.0);
+    assert_eq!(samples["authly_request_duration_seconds_count{endpoint=\"token\"}"], 6.0);
+    assert_eq!(samples["authly_request_duration_seconds_bucket{endpoint=\"token\",le=\"+Inf\"}"], 6.0);
+    // It was made when the server started, and dated back by a day.
+    assert!((86_400.0..90_000.0).contains(&samples["authly_signing_key_age_seconds"]));
+    assert!(samples["process_resident_memory_bytes"] > 1_000_000.0);
+    assert!(samples["process_open_fds"] > 3.0);
+    samples
+}
+
+#[tokio::test]
+async fn metrics_count_what_happens_on_sqlite() {
+    let samples = metrics_count(&TestServer::sqlite(&[]).await).await;
+    assert_eq!(samples["authly_db_connections_max"], 5.0);
+}
+
+#[tokio::test]
+async fn metrics_count_what_happens_on_postgres() {
+    let variables = [("DATABASE_POOL_SIZE", "7")];
+    let samples = metrics_count(&TestServer::start(container::postgres().await, &variables).await).await;
+    assert_eq!(samples["authly_db_connections_max"], 7.0);
+    assert_eq!(samples["authly_db_connections_active"], 0.0);
+    // The two uses of the code.
+    assert_eq!(samples["authly_db_query_duration_seconds_count{statement=\"redeem_code\"}"], 2.0);
+    assert!(!samples.keys().any(|series| series.starts_with("authly_db_query_failures_total")));
+}
+
+#[tokio::test]
+async fn metrics_are_not_for_strangers() {
+    let server = TestServer::sqlite(&[]).await;
+    let metrics = || http_client().get(format!("{}/metrics", server.base()));
+    metrics().reply().await.expect(200);
+    metrics().header("host", "10.0.0.1:8000").reply().await.expect(200);
+    metrics().header("x-forwarded-for", "203.0.113.7").reply().await.expect(404);
+    metrics().header("x-forwarded-for", "127.0.0.1").reply().await.expect(404);
+    http_client().post(format!("{}/metrics", server.base())).reply().await.expect(404);
+
+    let server = TestServer::sqlite(&[("METRICS_ENABLED", "false")]).await;
+    http_client().get(format!("{}/metrics", server.base())).reply().await.expect(404);
+
+    let address = format!("127.0.0.1:{}", free_port());
+    let server = TestServer::sqlite(&[("METRICS_ADDRESS", &address)]).await;
+    http_client().get(format!("{}/metrics", server.base())).reply().await.expect(404);
+    assert!(scrape(&format!("http://{address}")).await.contains_key("process_cpu_seconds_total"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_is_counted_by_its_kind() {
+    let database = TestDatabase::new().await;
+    let direct = url::Url::parse(&database.url()).expect("a URL");
+    let (host, port) = (direct.host_str().unwrap_or("127.0.0.1"), direct.port().unwrap_or(5432));
+    let proxy = Proxy::start(format!("{host}:{port}")).await;
+    let mut proxied = direct.clone();
+    proxied.set_host(Some("127.0.0.1")).expect("a host");
+    proxied.set_port(Some(proxy.port())).expect("a port");
+    let server = TestServer::start(Database::new(proxied.into(), ()), &[]).await;
+    let before = scrape(&server.base()).await;
+    assert_eq!(before["authly_faults_total{kind=\"store_unavailable\"}"], 0.0);
+    proxy.set(Link::Down);
+    // No client is known yet: the database would have to be asked.
+    let authorize = format!("{}/authorize?client_id=client-1", server.base());
+    http_client().get(authorize).reply().await.expect(503);
+    let after = scrape(&server.base()).await;
+    assert_eq!(after["authly_faults_total{kind=\"store_unavailable\"}"], 1.0);
+    assert_eq!(after["authly_requests_total{endpoint=\"authorize\",method=\"GET\",status=\"503\"}"], 1.0);
+    assert_eq!(after["authly_db_query_failures_total{statement=\"client\"}"], 1.0);
+}
+
+const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+/// The lines of a log that are JSON, as most are.
+fn lines(log: &str) -> Vec<Value> {
+    log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+#[tokio::test]
+async fn every_line_of_a_request_names_its_trace() {
+    let server = TestServer::sqlite(&[("LOG_FORMAT", "json")]).await;
+    let target = container::target(&server).await;
+    let mut browser = target.user_agent();
+    let form = browser.login_form().await.fill("username", "nobody").fill("password", "not this one");
+    let fields: Vec<_> = form.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let (name, value) = browser.cookies().iter().next().expect("the form's cookie");
+    let parent = format!("00-{TRACE_ID}-00f067aa0ba902b7-01");
+    let request = target.post("/login").header("cookie", format!("{name}={value}")).header("traceparent", &parent);
+    request.form_body(&fields).reply().await.expect(403);
+    target.get("/health/live").header("traceparent", "00-nothing-good-01").reply().await.expect(200);
+    let lines = lines(&server.log());
+    let traced: Vec<_> = lines.iter().filter(|line| line["trace_id"] == TRACE_ID).collect();
+    let targets: Vec<_> = traced.iter().map(|line| line["target"].as_str().expect("a target")).collect();
+    assert_eq!(targets, ["authly::audit", "authly::access"], "{lines:#?}");
+    let span = traced[0]["span_id"].as_str().expect("a span");
+    assert!(span.len() == 16 && span != "00f067aa0ba902b7", "{traced:#?}");
+    assert_eq!(traced[1]["span_id"], span);
+    assert_eq!((&traced[1]["endpoint"], &traced[1]["status"]), (&json!("login"), &json!(403)));
+    let other = lines.iter().find(|line| line["path"] == "/health/live").expect("its line");
+    let other = other["trace_id"].as_str().expect("a trace of its own");
+    assert!(other.len() == 32 && other != TRACE_ID);
+}
+
+#[tokio::test]
+async fn a_function_writes_metrics_for_cloudwatch_and_names_its_trace() {
+    let function = Function::start(Gateway::HttpApi, container::postgres().await, &[]);
+    let target = function.target().await;
+    let app = some_of_everything(&target).await;
+    target.get("/health/live").header("traceparent", format!("00-{TRACE_ID}-00f067aa0ba902b7-01")).reply().await;
+    let log = function.log();
+    let (metrics, lines): (Vec<_>, Vec<_>) = lines(&log).into_iter().partition(|line| line["_aws"].is_object());
+    for (name, label, value, count) in COUNTED {
+        let found = metrics.iter().filter(|line| line[label] == value && line[name] == 1.0).count();
+        assert_eq!(found as f64, count, "{name} {value} in\n{log}");
+    }
+    assert!(metrics.iter().all(|line| line["function"] == "authly" && !line.to_string().contains(&app.client_id)));
+    assert!(metrics.iter().all(|line| line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Authly"));
+    let requests = metrics.iter().filter(|line| line["requests"] == 1.0 && line["endpoint"] == "token");
+    assert_eq!(requests.filter(|line| line["request_duration"].as_f64() > Some(0.0)).count(), 6, "{log}");
+    assert!(metrics.iter().any(|line| line["cold_starts"] == 1.0 && line["init_duration"].as_f64() > Some(0.0)));
+
+    let access: Vec<_> = lines.iter().filter(|line| line["target"] == "authly::access").collect();
+    let last = access.last().expect("a line for each request");
+    assert_eq!(last["trace_id"], TRACE_ID);
+    let xray = "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1";
+    assert!(access.iter().all(|line| line["xray_trace_id"] == xray), "{access:#?}");
+    assert!(access[..access.len() - 1].iter().all(|line| line["trace_id"] == "5bef4de7ad49b0e87f6ef6c87fc2e700"));
+}
+
+#[tokio::test]
+async fn a_functions_metrics_can_be_turned_off() {
+    let function = Function::start(Gateway::HttpApi, container::postgres().await, &[("METRICS_ENABLED", "false")]);
+    function.target().await.get("/health/live").reply().await.expect(200);
+    assert!(!function.log().contains("CloudWatchMetrics"));
+}
