@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::{
     crypto::{Algorithm, RootSecret, RootSecrets, password::PasswordCost},
+    limit::Quota,
     model::Resource,
 };
 
@@ -275,6 +276,11 @@ pub struct Config {
     pub resources: Vec<String>,
     /// `CACHE_TTL`: for so long a client is not read again.
     pub cache_ttl: TimeDelta,
+    /// `RATE_LIMIT_ENABLED`, `RATE_LIMIT_REQUESTS_PER_MINUTE`: what strangers may ask for from one address; none where
+    /// nothing is limited.
+    pub rate_limit: Option<Quota>,
+    /// `AUDIT_RETENTION_DAYS`: records of the audit log are removed after so long.
+    pub audit_retention: TimeDelta,
     /// `ARGON2_MEMORY_KIB`, `ARGON2_ITERATIONS`, `ARGON2_PARALLELISM`.
     pub password_cost: PasswordCost,
     /// Whether `/demo` is served: set by a host on a first run, never in production.
@@ -357,6 +363,9 @@ impl Config {
         let session_lifetime = TimeDelta::hours(reader.number("SESSION_EXPIRE_HOURS", 24, 1, 24 * 90).into());
         let signing_key_lifetime = days(reader.number("SIGNING_KEY_EXPIRE_DAYS", 90, 2, 3650));
         let cache_ttl = TimeDelta::seconds(reader.number("CACHE_TTL", 5, 0, 3600).into());
+        let rate_limit_enabled = reader.flag("RATE_LIMIT_ENABLED", true);
+        let rate_limit = Quota::per_minute(reader.number("RATE_LIMIT_REQUESTS_PER_MINUTE", 100, 1, 1_000_000));
+        let audit_retention = days(reader.number("AUDIT_RETENTION_DAYS", 90, 1, 3650));
         let oauth_enabled = reader.flag("OAUTH_ENABLED", true);
         let pkce_required = reader.flag("PKCE_REQUIRED", true);
         let require_user_consent = reader.flag("REQUIRE_USER_CONSENT", true);
@@ -416,6 +425,8 @@ impl Config {
             audience: audience.unwrap_or_else(|| issuer.as_str().to_owned()),
             resources,
             cache_ttl,
+            rate_limit: rate_limit_enabled.then_some(rate_limit),
+            audit_retention,
             password_cost,
             demo: false,
             issuer,

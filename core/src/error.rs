@@ -75,6 +75,8 @@ pub struct ProtocolError {
     pub challenge: Option<&'static str>,
     /// `Allow` (RFC 9110 §10.2.1).
     pub allow: Option<&'static str>,
+    /// `Retry-After`, in seconds (RFC 9110 §10.2.3).
+    pub retry_after: Option<u32>,
 }
 
 impl ProtocolError {
@@ -87,6 +89,7 @@ impl ProtocolError {
             description: description.into().chars().map(legal).collect(),
             challenge: None,
             allow: None,
+            retry_after: None,
         }
     }
 
@@ -117,6 +120,16 @@ impl ProtocolError {
         }
     }
 
+    /// 429 (RFC 6585 §4), until so many seconds have passed. OAuth has no code of its own for it; this one says what to
+    /// do.
+    pub fn too_many_requests(seconds: u32) -> Self {
+        let description = format!("too many requests; try again in {}", in_words(seconds));
+        Self {
+            retry_after: Some(seconds),
+            ..Self::new(ErrorCode::TemporarilyUnavailable, description).with_status(StatusCode::TOO_MANY_REQUESTS)
+        }
+    }
+
     /// `insufficient_scope`, 403 with a challenge (RFC 6750 §3.1).
     pub fn insufficient_scope(scope: &str) -> Self {
         Self {
@@ -133,6 +146,15 @@ impl ProtocolError {
     #[must_use]
     pub fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
+    }
+}
+
+/// A time to wait, for people.
+pub fn in_words(seconds: u32) -> String {
+    match seconds {
+        1 => "1 second".to_owned(),
+        ..=90 => format!("{seconds} seconds"),
+        _ => format!("{} minutes", seconds.div_ceil(60)),
     }
 }
 

@@ -1,11 +1,12 @@
 #![doc = include_str!("../README.md")]
 
-mod audit;
+pub mod audit;
 pub mod config;
 pub mod crypto;
 mod endpoint;
 pub mod error;
 pub mod grant;
+pub mod limit;
 pub mod mail;
 pub mod maintenance;
 pub mod model;

@@ -12,7 +12,7 @@ mod user;
 
 pub use client::{AuthMethod, Client, ClientId, ClientSecretHash, ClientType, GrantType, InvalidClient, NewClient};
 pub use grant::{CodeChallenge, CodeVerifier, InvalidPkce, Resource};
-pub use opaque::{AuthorizationCode, ClientSecret, Digest, EmailToken, SessionToken};
+pub use opaque::{AuthorizationCode, ClientSecret, DeviceToken, Digest, EmailToken, SessionToken};
 pub use origin::Origin;
 pub use password::{NewPassword, WeakPassword};
 pub use redirect_uri::{InvalidRedirectUri, RedirectUri};

@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use crate::{
     crypto::{InvalidKey, PrivateKey, Signer, Verifier, software},
+    limit::Taken,
     model::{Password, PasswordHash, Secret, Timestamp},
+    store::Ask,
     telemetry::Event,
 };
 
@@ -67,6 +69,25 @@ pub trait Signatures: Send + Sync + 'static {
     }
 }
 
+/// Counters that instances share, where a host has something faster for them than the store.
+pub trait Counters: Send + Sync + 'static {
+    /// Takes permits. `None`: there is nothing of the kind, or it does not answer; then the store counts.
+    fn take(&self, ask: &Ask, now: Timestamp) -> impl Future<Output = Option<Taken>> + Send {
+        let _ = (ask, now);
+        std::future::ready(None)
+    }
+
+    /// Whether an instance lives long enough to use up permits that it takes in advance.
+    fn may_reserve(&self) -> bool {
+        true
+    }
+
+    /// Its name, and whether it answers, for health checks; `None` where there is nothing of the kind.
+    fn counters_health(&self) -> Option<(&'static str, bool)> {
+        None
+    }
+}
+
 /// Where what operators count goes. By default nowhere.
 pub trait Telemetry: Send + Sync + 'static {
     /// Counts one. It neither waits nor fails.
@@ -112,6 +133,6 @@ pub trait Mailer: Send + Sync + 'static {
 }
 
 /// All ports together, in one value that a target builds.
-pub trait Host: Clock + Entropy + PasswordHashing + Signatures + Telemetry {}
+pub trait Host: Clock + Entropy + PasswordHashing + Signatures + Counters + Telemetry {}
 
-impl<T: Clock + Entropy + PasswordHashing + Signatures + Telemetry> Host for T {}
+impl<T: Clock + Entropy + PasswordHashing + Signatures + Counters + Telemetry> Host for T {}

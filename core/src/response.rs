@@ -10,6 +10,7 @@ use crate::{
     config::Config,
     error::{Error, ErrorCode, Fault, ProtocolError},
     page::ErrorPage,
+    server::Standing,
 };
 
 /// What every endpoint returns.
@@ -107,6 +108,16 @@ pub fn http_only_cookie<'a>(config: &Config, name: &'a str, value: &'a str, seco
     cookie
 }
 
+/// How the client's address stands (draft-ietf-httpapi-ratelimit-headers): of its quota for a window, so much is left
+/// until the window ends.
+pub fn rate_limit(reply: Reply, standing: Standing) -> Reply {
+    let Standing { quota, remaining, seconds } = standing;
+    let policy = format!("\"address\";q={};w={}", quota.permits, quota.period.num_seconds());
+    reply
+        .with_header(HeaderName::from_static("ratelimit-policy"), &policy)
+        .with_header(HeaderName::from_static("ratelimit"), &format!("\"address\";r={remaining};t={seconds}"))
+}
+
 /// How an endpoint's errors look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
@@ -173,8 +184,12 @@ fn protocol_error(error: &ProtocolError, audience: Audience, config: &Config, re
         Some(challenge) => reply.with_header(header::WWW_AUTHENTICATE, challenge),
         None => reply,
     };
-    match error.allow {
+    let reply = match error.allow {
         Some(allow) => reply.with_header(header::ALLOW, allow),
+        None => reply,
+    };
+    match error.retry_after {
+        Some(seconds) => reply.with_header(header::RETRY_AFTER, &seconds.to_string()),
         None => reply,
     }
 }
@@ -186,6 +201,11 @@ fn for_people(error: &ProtocolError) -> (&'static str, &'static str) {
         StatusCode::INTERNAL_SERVER_ERROR => {
             ("Something went wrong on our side", "Try again. If it happens again, pass on the request id below.")
         }
+        StatusCode::TOO_MANY_REQUESTS => (
+            "Too many requests",
+            "Wait as long as it says above, then reload this page. If others share your connection, it may have been \
+             them.",
+        ),
         StatusCode::FORBIDDEN => ("This form has expired", "Go back to the application and start again."),
         _ => (
             "This request cannot be completed",

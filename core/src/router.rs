@@ -76,6 +76,17 @@ pub enum Cors {
     Configured,
 }
 
+/// What counts against the limit of the client's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counting {
+    /// Nothing: it is cheap, and others depend on it.
+    Nothing,
+    /// Every request but those of people who are logged in.
+    Strangers,
+    /// What those who did not prove who they are do wrong, and whatever else the endpoint says.
+    Failures,
+}
+
 const GET: &[Method] = &[Method::GET, Method::HEAD];
 const POST: &[Method] = &[Method::POST];
 const GET_AND_POST: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
@@ -240,6 +251,37 @@ impl Endpoint {
             Self::Metadata | Self::Jwks => Cors::Public,
             Self::Token | Self::Refresh | Self::Revoke | Self::Me => Cors::Configured,
             _ => Cors::No,
+        }
+    }
+
+    /// What counts against the limit of the client's address.
+    pub const fn counting(self) -> Counting {
+        match self {
+            Self::Home
+            | Self::Authorize
+            | Self::Consent
+            | Self::Logout
+            | Self::Register
+            | Self::VerifyEmail
+            | Self::ForgotPassword
+            | Self::ResetPassword
+            | Self::Account
+            | Self::AccountPassword
+            | Self::AccountEmail
+            | Self::Demo
+            | Self::DemoCallback => Counting::Strangers,
+            // An attempt to log in is counted by the statement that reads the account, and a public client's request
+            // when it has named itself. Clients and tokens that are good do not count.
+            Self::Login
+            | Self::Token
+            | Self::Refresh
+            | Self::Revoke
+            | Self::Introspect
+            | Self::Me
+            | Self::Maintenance => Counting::Failures,
+            Self::Metadata | Self::Jwks | Self::Health | Self::Live | Self::Ready | Self::Stylesheet => {
+                Counting::Nothing
+            }
         }
     }
 

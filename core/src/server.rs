@@ -2,6 +2,7 @@
 
 mod clients;
 mod keys;
+mod limits;
 
 use std::{
     future::Future,
@@ -17,7 +18,11 @@ use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 pub(crate) use self::clients::CachedClient;
-use self::keys::CachedKeyRing;
+pub(crate) use self::limits::{Admitted, Standing, seconds_until};
+use self::{
+    keys::CachedKeyRing,
+    limits::{Counted, Limiter},
+};
 use crate::{
     config::Config,
     crypto::{Keyed, jwt::AccessToken, refresh::RefreshTokens},
@@ -27,7 +32,7 @@ use crate::{
     ports::{Entropy, Host},
     request::{ClientAddress, MAX_BODY, MAX_URI, body_too_large},
     response::{self, Audience, Reply, WithHeader},
-    router::{self, Cors, Endpoint},
+    router::{self, Cors, Counting, Endpoint},
     store::Store,
     telemetry::Event,
 };
@@ -46,10 +51,12 @@ pub struct Exchange<'a> {
     pub now: Timestamp,
     /// Names it in logs and in error responses.
     pub request_id: &'a str,
+    /// What it does to the limit of its address.
+    pub(crate) counted: &'a Counted,
 }
 
 impl Exchange<'_> {
-    /// Where it came from, for the audit log.
+    /// Where it came from, if the target knows.
     pub fn client_address(&self) -> Option<std::net::IpAddr> {
         self.request.extensions().get::<ClientAddress>().map(|address| address.0)
     }
@@ -73,6 +80,7 @@ pub struct Server<S, H> {
     clients: Cache<ClientId, Arc<CachedClient>>,
     verified_tokens: Cache<Digest, Arc<AccessToken>>,
     key_ring: RwLock<Option<CachedKeyRing>>,
+    limiter: Limiter,
 }
 
 impl<S: Store, H: Host> Server<S, H> {
@@ -86,6 +94,7 @@ impl<S: Store, H: Host> Server<S, H> {
             clients: Cache::new(CACHED_CLIENTS),
             verified_tokens: Cache::new(CACHED_TOKENS),
             key_ring: RwLock::new(None),
+            limiter: Limiter::new(&config),
             config,
             store,
             host,
@@ -116,7 +125,8 @@ impl<S: Store, H: Host> Server<S, H> {
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let now = self.host.now();
         let request_id = self.request_id(&request, now);
-        let exchange = Exchange { request: &request, now, request_id: &request_id };
+        let counted = Counted::default();
+        let exchange = Exchange { request: &request, now, request_id: &request_id, counted: &counted };
         let endpoint = Endpoint::route(request.uri().path(), &self.config);
         let audience = endpoint.map_or_else(|| audience_of_unknown(&request), Endpoint::audience);
         let reply = match self.answer(&exchange, endpoint).await {
@@ -137,7 +147,8 @@ impl<S: Store, H: Host> Server<S, H> {
         let request = Request::new(Bytes::new());
         let request_id = self.request_id(&request, now);
         let reply = self.error(&error.into(), Audience::Program, &request_id);
-        self.finish(reply, &Exchange { request: &request, now, request_id: &request_id }, None)
+        let counted = Counted::default();
+        self.finish(reply, &Exchange { request: &request, now, request_id: &request_id, counted: &counted }, None)
     }
 
     fn error(&self, error: &Error, audience: Audience, request_id: &str) -> Reply {
@@ -185,7 +196,14 @@ impl<S: Store, H: Host> Server<S, H> {
         if !endpoint.methods().contains(method) {
             return Err(router::method_not_allowed(endpoint).into());
         }
-        self.dispatch(exchange, endpoint).await
+        if endpoint.counting() == Counting::Strangers {
+            self.permit(exchange).await?;
+        }
+        let result = self.dispatch(exchange, endpoint).await;
+        if endpoint.counting() == Counting::Failures && exchange.counted.is_open() && is_mistake(&result) {
+            self.permit(exchange).await?;
+        }
+        result
     }
 
     async fn dispatch(&self, exchange: &Exchange<'_>, endpoint: Endpoint) -> Result<Reply, Error> {
@@ -252,6 +270,9 @@ impl<S: Store, H: Host> Server<S, H> {
         if !reply.headers().contains_key(header::CONTENT_SECURITY_POLICY) {
             reply = reply.with_header(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
         }
+        if let Some(standing) = exchange.counted.standing() {
+            reply = response::rate_limit(reply, standing);
+        }
         if let Some(endpoint) = endpoint {
             reply = self.cors(reply, exchange.request, endpoint);
         }
@@ -282,9 +303,10 @@ impl<S: Store, H: Host> Server<S, H> {
     }
 
     fn allow_origin(reply: Reply, request: &Request<Bytes>, endpoint: Endpoint, origin: &str) -> Reply {
-        let reply = reply
-            .with_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin)
-            .with_header(header::ACCESS_CONTROL_EXPOSE_HEADERS, "www-authenticate, retry-after, x-request-id");
+        let reply = reply.with_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin).with_header(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "www-authenticate, retry-after, ratelimit, ratelimit-policy, x-request-id",
+        );
         if request.method() != Method::OPTIONS {
             return reply;
         }
@@ -306,6 +328,11 @@ pub fn new_id(entropy: &impl Entropy, now: Timestamp) -> Uuid {
     entropy.fill(&mut random);
     let milliseconds = u64::try_from(now.timestamp_millis()).unwrap_or_default();
     uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid()
+}
+
+/// Whether the peer did something wrong.
+fn is_mistake(result: &Result<Reply, Error>) -> bool {
+    matches!(result, Err(Error::Protocol(_)))
 }
 
 fn check_size(request: &Request<Bytes>) -> Result<(), ProtocolError> {

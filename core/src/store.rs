@@ -12,6 +12,7 @@ use std::future::Future;
 use uuid::Uuid;
 
 use crate::{
+    audit::Record,
     crypto::SealedKey,
     model::{
         Client, ClientId, CodeChallenge, Digest, NewClient, NewUser, Origin, PasswordHash, RedirectUri,
@@ -20,6 +21,8 @@ use crate::{
 };
 
 mod accounts;
+mod audit;
+mod limits;
 mod outbox;
 pub mod postgres;
 pub mod sqlite;
@@ -28,6 +31,8 @@ pub use accounts::{
     Accounts, EmailPurpose, EmailTokenHolder, GrantView, NewEmailToken, PasswordChange, PasswordReset, Registration,
     ResetRequest, SessionView, Verification, VerificationRequest,
 };
+pub use audit::AuditLog;
+pub use limits::{Admission, Ask, AttemptCounters, AttemptOutcome, Limits, LoginAttempt, LoginEffects};
 pub use outbox::{Backlog, ClaimedMail, NewMail, Outbox};
 
 /// The infrastructure failed.
@@ -67,6 +72,10 @@ pub struct NewSession {
     pub origin: Origin,
     /// A session that this one replaces in the same browser, which ends.
     pub replaces: Option<Digest>,
+    /// What else the login changes.
+    pub effects: Option<LoginEffects>,
+    /// The event to record with it.
+    pub audit: Option<Record>,
 }
 
 /// A browser's login that is still good.
@@ -111,6 +120,8 @@ pub struct NewGrant {
     pub origin: Origin,
     /// Whether the next request like it needs no consent page.
     pub remember_consent: bool,
+    /// The event to record with it.
+    pub audit: Option<Record>,
 }
 
 /// The use of an authorization code.
@@ -253,6 +264,22 @@ pub enum TokenReference {
     },
 }
 
+/// What a revocation changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// Nothing: there was no such token, it was another client's, or it had been revoked before.
+    Nothing,
+    /// An access token.
+    Token,
+    /// A grant of this person.
+    Grant {
+        /// The grant.
+        id: Uuid,
+        /// Whose it was.
+        user_id: Uuid,
+    },
+}
+
 /// What the store knows of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenState {
@@ -353,7 +380,7 @@ pub struct Counts {
 /// # Security
 /// Implementations compare bindings (client, redirect URI, challenge, digest) inside the atomic step, so that a wrong
 /// guess cannot use up what belongs to somebody else.
-pub trait Store: Accounts + Outbox {
+pub trait Store: Accounts + Outbox + Limits + AuditLog {
     /// Whether the database answers and has the schema that this version needs.
     fn ready(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
@@ -416,8 +443,12 @@ pub trait Store: Accounts + Outbox {
         now: Timestamp,
     ) -> impl Future<Output = Result<Option<Session>, StoreError>> + Send;
 
-    /// Ends a session; one that is not there is ended already.
-    fn end_session(&self, digest: &Digest) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Ends a session; one that is not there is ended already. Tells whose it was, and has `audit` recorded as theirs.
+    fn end_session(
+        &self,
+        digest: &Digest,
+        audit: Option<&Record>,
+    ) -> impl Future<Output = Result<Option<Uuid>, StoreError>> + Send;
 
     /// The session of this cookie, and what its user allowed this client before.
     fn session_and_consent(
@@ -441,13 +472,14 @@ pub trait Store: Accounts + Outbox {
     ) -> impl Future<Output = Result<RefreshOutcome, StoreError>> + Send;
 
     /// Revokes a token of this client (RFC 7009 §2.1); a foreign one stays as it is. A refresh token of any
-    /// generation takes its grant along.
+    /// generation takes its grant along. Tells whether there was anything to revoke, and has `audit` recorded if so.
     fn revoke_token(
         &self,
         token: &TokenReference,
         client: Uuid,
         now: Timestamp,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+        audit: Option<&Record>,
+    ) -> impl Future<Output = Result<Revoked, StoreError>> + Send;
 
     /// Signing keys that are published at this time, oldest first.
     fn signing_keys(&self, now: Timestamp) -> impl Future<Output = Result<Vec<SealedKey>, StoreError>> + Send;

@@ -148,6 +148,8 @@ impl Function {
             ("ENVIRONMENT", "development".to_owned()),
             ("JWT_SECRET_KEY", JWT_SECRET_KEY.to_owned()),
             ("JWT_REFRESH_SECRET_KEY", JWT_REFRESH_SECRET_KEY.to_owned()),
+            // All tests come from one address.
+            ("RATE_LIMIT_REQUESTS_PER_MINUTE", "1000000".to_owned()),
             ("ARGON2_MEMORY_KIB", "8192".to_owned()),
             ("ARGON2_ITERATIONS", "1".to_owned()),
         ]);

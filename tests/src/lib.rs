@@ -6,6 +6,7 @@ pub mod http;
 pub mod lambda;
 pub mod postgres;
 pub mod proxy;
+pub mod redis;
 pub mod scenarios;
 pub mod server;
 pub mod smtp;

@@ -10,6 +10,7 @@ pub mod client_credentials;
 pub mod configuration;
 pub mod consent;
 pub mod introspection;
+pub mod limits;
 pub mod metadata;
 pub mod refresh;
 pub mod revocation;
@@ -147,6 +148,15 @@ macro_rules! http_scenarios {
                 the_caller_authenticates_and_is_confidential
                 a_client_sees_only_tokens_meant_for_it
                 token_type_hint_is_only_a_hint
+            }
+            own limits {
+                strangers_are_limited_by_address
+                clients_that_authenticate_are_not_limited
+                people_who_are_logged_in_are_not_limited
+                limits_can_be_switched_off
+                wrong_passwords_are_slowed_down
+                the_owner_gets_in_while_others_guess
+                security_events_are_recorded
             }
             shared metadata {
                 the_document_says_what_this_server_does

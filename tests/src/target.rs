@@ -8,6 +8,7 @@ use std::{
 };
 
 use authly_core::{
+    audit::Record,
     crypto::{
         RootSecret, RootSecrets,
         password::{self, PasswordCost},
@@ -19,7 +20,7 @@ use authly_core::{
     },
     ports::Entropy as _,
     server::new_id,
-    store::{Created, Store},
+    store::{AuditLog as _, Created, Store},
 };
 use authly_native::{
     host::OsEntropy,
@@ -564,6 +565,11 @@ impl Target {
         };
         assert!(!rows.is_empty(), "there is nothing in {table}.{column}");
         rows.iter().any(|row| row.contains(text) || row.to_ascii_lowercase().contains(&hex))
+    }
+
+    /// The audit log, the newest record first.
+    pub async fn audit_log(&self) -> Vec<Record> {
+        store!(&self.store, store => store.audit_log(None, 1000)).expect("the database answers")
     }
 
     // ---- the protocol, for scenarios about something else

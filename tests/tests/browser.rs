@@ -293,9 +293,12 @@ async fn the_demo_shows_what_came_of_it() {
     assert!(browser.has("#refresh-token").await);
 
     let cookies = browser.cookies().await;
-    let [session] = cookies.as_slice() else { panic!("only the session is left: {cookies:?}") };
-    assert_eq!(session.name, "authly_session", "no __Host- without https");
-    assert_eq!((session.http_only, session.same_site), (Some(true), Some(SameSite::Lax)));
+    let mut names: Vec<_> = cookies.iter().map(|cookie| cookie.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["authly_device", "authly_session"], "no __Host- without https");
+    for cookie in &cookies {
+        assert_eq!((cookie.http_only, cookie.same_site), (Some(true), Some(SameSite::Lax)), "{cookie:?}");
+    }
     assert_eq!(browser.evaluate("return document.cookie").await, json!(""));
 
     browser.open(&scene.target.url("/")).await;
@@ -313,7 +316,8 @@ async fn the_demo_shows_what_came_of_it() {
     browser.expect_title("Log out").await;
     browser.click("main form button").await;
     browser.expect_title("You are logged out").await;
-    assert!(browser.cookies().await.is_empty());
+    let cookies = browser.cookies().await;
+    assert!(cookies.iter().all(|cookie| cookie.name == "authly_device"), "{cookies:?}");
     browser.click("main a.button").await;
     browser.expect_title("Running").await;
     assert!(!browser.text().await.contains("Logged in as"));
@@ -581,4 +585,50 @@ async fn screenshot() {
     fs::create_dir_all(path.parent().expect("a file is in a directory")).expect("the directory can be made");
     fs::write(path, frame.screenshot().await).expect("the file can be written");
     frame.close(&[]).await;
+}
+
+/// CORS as a browser enforces it (Fetch §4.8), with a preflight: `CORS_ORIGINS` may call what programs call and nothing
+/// that a person sees; other origins neither.
+#[tokio::test]
+async fn scripts_of_configured_origins_alone_may_call_what_programs_call() {
+    let client = RedirectEndpoint::start().await;
+    let (configured, foreign) = (client.uri("127.0.0.1"), client.uri("localhost"));
+    let origin = configured.trim_end_matches("/callback");
+    let server = TestServer::sqlite(&[("CORS_ORIGINS", origin)]).await;
+    let target = target(&server).await;
+    let (app, person) = (target.confidential().await, target.person().await);
+    let tokens = target.tokens(&app, &person).await;
+    let browser = Browser::start(Options::default()).await;
+    let basic = Base64::encode_string(format!("{}:{}", app.client_id, app.secret()).as_bytes());
+    let form = |body: &str| {
+        format!(
+            "{{ method: 'POST', headers: {{ authorization: 'Basic {basic}' }}, body: new URLSearchParams('{body}') }}"
+        )
+    };
+    let bearer = format!("{{ headers: {{ authorization: 'Bearer {}' }} }}", tokens.access);
+    let grant = form("grant_type=client_credentials");
+    for (page, is_configured) in [(&configured, true), (&foreign, false)] {
+        browser.open(page).await;
+        let programs = if is_configured { json!(200) } else { json!("blocked") };
+        let mistake = if is_configured { json!(400) } else { json!("blocked") };
+        for (path, options, expected) in [
+            ("/auth/token", grant.as_str(), &programs),
+            ("/api/v1/users/me", &bearer, &programs),
+            ("/auth/revoke", &form("token=nonsense"), &programs),
+            // A mistake can be read as well.
+            ("/auth/token", &form(""), &mistake),
+            ("/auth/introspect", &form("token=nonsense"), &json!("blocked")),
+            ("/authorize", "{}", &json!("blocked")),
+            ("/authorize", "{ credentials: 'include' }", &json!("blocked")),
+            ("/login", "{ credentials: 'include' }", &json!("blocked")),
+            ("/consent", "{ method: 'POST', credentials: 'include' }", &json!("blocked")),
+            ("/auth/token", "{ method: 'POST', credentials: 'include' }", &json!("blocked")),
+            ("/.well-known/jwks.json", "{}", &json!(200)),
+        ] {
+            let url = target.url(path);
+            let script = format!("return fetch('{url}', {options}).then(it => it.status, () => 'blocked')");
+            assert_eq!(browser.evaluate(&script).await, *expected, "{page} {path} {options}");
+        }
+    }
+    browser.driver().clone().quit().await.expect("the browser ends");
 }

@@ -240,7 +240,7 @@ async fn old_codes_and_tokens_are_of_no_use() {
     };
     assert_eq!(store.rotate_refresh_token(&rotation).await.expect("decides"), RefreshOutcome::Unknown);
     let token = TokenReference::Refresh { id, generation: 0, digest };
-    store.revoke_token(&token, client.id, now()).await.expect("ignores it");
+    store.revoke_token(&token, client.id, now(), None).await.expect("ignores it");
     let lookup = Lookup { token: Some(&token), ..Lookup::default() };
     assert_eq!(store.look_up(lookup, now()).await.expect("it is looked up").token, TokenState::Inactive);
 

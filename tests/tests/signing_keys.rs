@@ -9,7 +9,7 @@ use authly_core::{
         AuthMethod, ClientId, ClientSecret, ClientSecretHash, GrantType, NewClient, Password, PasswordHash, Scopes,
         Timestamp,
     },
-    ports::{Clock, Entropy, HashingBusy, PasswordCheck, PasswordHashing, Signatures, Telemetry},
+    ports::{Clock, Counters, Entropy, HashingBusy, PasswordCheck, PasswordHashing, Signatures, Telemetry},
     server::new_id,
     store::Store as _,
     testing::ManualClock,
@@ -57,6 +57,8 @@ impl PasswordHashing for TestHost {
         self.native.verify(password, hash).await
     }
 }
+
+impl Counters for TestHost {}
 
 impl Signatures for TestHost {
     fn signer(&self, key: &PrivateKey) -> Result<Box<dyn Signer>, InvalidKey> {

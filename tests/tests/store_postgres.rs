@@ -7,13 +7,14 @@ use std::{
 };
 
 use authly_core::{
+    audit::{Event, EventType, Record},
     model::{
         AuthMethod, ClientId, CodeVerifier, Digest, GrantType, NewClient, NewUser, Origin, PasswordHash, RedirectUri,
         Scopes, Timestamp, User,
     },
     store::{
-        CodeOutcome, CodeRedemption, Lookup, NewGrant, NewRefreshToken, NewSession, RefreshOutcome, RefreshRotation,
-        Store as _, StoreError, TokenReference, TokenState,
+        AuditLog as _, CodeOutcome, CodeRedemption, Lookup, NewGrant, NewRefreshToken, NewSession, RefreshOutcome,
+        RefreshRotation, Store as _, StoreError, TokenReference, TokenState,
         postgres::{Executor as _, SCHEMA_VERSION, STATEMENTS, Statement, Value},
     },
 };
@@ -101,6 +102,7 @@ impl World {
             code_challenge: Some(verifier.challenge()),
             origin: Origin::default(),
             remember_consent: true,
+            audit: None,
         };
         self.store.create_grant(&grant).await.expect("creates");
         CodeRedemption {
@@ -264,6 +266,8 @@ async fn every_operation_is_one_statement() {
         expires_at: at(3600),
         origin: Origin::default(),
         replaces: Some(digest("another")),
+        effects: None,
+        audit: None,
     };
     macro_rules! counted {
         ($($operation:expr),+ $(,)?) => {
@@ -290,8 +294,8 @@ async fn every_operation_is_one_statement() {
         store.look_up(lookup(Some(&refresh_token)), at(3)),
         store.look_up(lookup(Some(&access_token)), at(3)),
         store.look_up(lookup(None), at(3)),
-        store.revoke_token(&world.access_token(0), world.client.id, at(3)),
-        store.revoke_token(&world.refresh_token(0, 1), world.client.id, at(3)),
+        store.revoke_token(&world.access_token(0), world.client.id, at(3), None),
+        store.revoke_token(&world.refresh_token(0, 1), world.client.id, at(3), None),
         store.sweep(at(4), 100),
         store.counts(at(4)),
     );
@@ -398,7 +402,7 @@ async fn nothing_is_left_behind() {
     let world = World::new().await;
     world.family(0).await;
     world.family(1).await;
-    world.store.revoke_token(&world.refresh_token(0, 0), world.client.id, at(10)).await.expect("revokes");
+    world.store.revoke_token(&world.refresh_token(0, 0), world.client.id, at(10), None).await.expect("revokes");
     let swept = world.store.sweep(at(86_000), 100).await.expect("sweeps");
     assert_eq!((swept.tokens, swept.grants), (0, 0));
     world
@@ -488,4 +492,34 @@ async fn connections_that_were_cut_while_idle_are_replaced() {
     .expect("terminates");
     tokio::time::sleep(Duration::from_millis(1100)).await;
     store.ready().await.expect("ready");
+}
+
+/// Whoever has the password of the database cannot cover their tracks with it, short of taking the table apart.
+#[tokio::test]
+async fn the_audit_log_is_append_only() {
+    let database = TestDatabase::new().await;
+    let store = database.store();
+    let now = chrono::Utc::now();
+    let record = |number, hours| {
+        let time = now - TimeDelta::hours(hours);
+        Record::new(Uuid::from_u128(number), time, Event::new(EventType::LoginFailed))
+    };
+    let (fresh, old) = (record(2, 1), record(1, 25));
+    for record in [&fresh, &old] {
+        store.record(record).await.expect("appends");
+    }
+    for statement in [
+        "UPDATE audit_log SET outcome = 'success'",
+        "DELETE FROM audit_log",
+        "DELETE FROM audit_log WHERE occurred_at > now() - interval '2 hours'",
+        "TRUNCATE audit_log",
+    ] {
+        let error = sqlx::query(statement).execute(database.pool()).await.expect_err(statement).to_string();
+        assert!(error.contains("append-only"), "{error}");
+    }
+    assert_eq!(store.audit_log(None, 10).await.expect("reads").len(), 2);
+    assert!(store.sweep_audit_log(now, 10).await.is_err(), "not even the retention");
+    let a_day_ago = now - TimeDelta::hours(24);
+    assert_eq!(store.sweep_audit_log(a_day_ago, 10).await.expect("sweeps"), 1);
+    assert_eq!(store.audit_log(None, 10).await.expect("reads").len(), 1);
 }

@@ -53,12 +53,13 @@ mod sqlite {
     use std::{collections::BTreeSet, time::Duration};
 
     use authly_core::{
+        audit::{Event, EventType, Record},
         model::{
             AuthMethod, ClientId, Digest, GrantType, NewClient, NewUser, Origin, PasswordHash, RedirectUri, Scopes,
             User,
         },
         store::{
-            CodeOutcome, CodeRedemption, Lookup, NewGrant, NewRefreshToken, NewSession, RefreshOutcome,
+            AuditLog as _, CodeOutcome, CodeRedemption, Lookup, NewGrant, NewRefreshToken, NewSession, RefreshOutcome,
             RefreshRotation, TokenReference, TokenState,
         },
     };
@@ -114,6 +115,7 @@ mod sqlite {
             code_challenge: None,
             origin: Origin::default(),
             remember_consent: true,
+            audit: None,
         }
     }
 
@@ -277,8 +279,8 @@ mod sqlite {
             .await
             .expect("the store works");
         since("look_up", 1);
-        store.revoke_token(&token, grant.client_id, now()).await.expect("the store works");
-        since("revoke_token", 1);
+        store.revoke_token(&token, grant.client_id, now(), None).await.expect("the store works");
+        since("revoke_token", 2);
     }
 
     /// Clients hang up: what was begun is done or not done, and the next one finds the connection in order.
@@ -356,6 +358,8 @@ mod sqlite {
             expires_at: now() + TimeDelta::hours(1),
             origin: Origin::default(),
             replaces: None,
+            effects: None,
+            audit: None,
         };
         store.create_session(&session).await.expect("the store works");
         let mut connection = connect(&directory).await;
@@ -409,5 +413,28 @@ mod sqlite {
             assert_eq!(found.token, TokenState::Inactive);
             assert!(found.client.is_some_and(|caller| !caller.is_active));
         }
+    }
+
+    #[tokio::test]
+    async fn the_audit_log_is_append_only() {
+        let (store, directory) = fresh().await;
+        // The trigger asks the clock.
+        let today = Utc::now();
+        let record = |number, hours| {
+            let event = Event::new(EventType::LoginFailed);
+            Record::new(Uuid::from_u128(number), today - TimeDelta::hours(hours), event)
+        };
+        for record in [record(2, 1), record(1, 25)] {
+            store.record(&record).await.expect("appends");
+        }
+        let mut connection = connect(&directory).await;
+        for statement in ["UPDATE audit_log SET outcome = 'success'", "DELETE FROM audit_log"] {
+            let error = sqlx::query(statement).execute(&mut connection).await.expect_err(statement).to_string();
+            assert!(error.contains("append-only"), "{error}");
+        }
+        assert_eq!(store.audit_log(None, 10).await.expect("reads").len(), 2);
+        assert!(store.sweep_audit_log(today, 10).await.is_err(), "not even the retention");
+        assert_eq!(store.sweep_audit_log(today - TimeDelta::hours(24), 10).await.expect("sweeps"), 1);
+        assert_eq!(store.audit_log(None, 10).await.expect("reads").len(), 1);
     }
 }

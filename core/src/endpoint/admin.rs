@@ -31,7 +31,7 @@ impl<S: Store, H: Host> Server<S, H> {
         let report = self.maintain_within(BATCHES).await?;
         tracing::info!(?report, "maintenance");
         let run = MaintenanceRun {
-            removed: report.swept.total(),
+            removed: report.removed(),
             new_signing_key: report.new_signing_key,
             finished: report.is_finished,
         };

@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 
 use super::token::scope_not_allowed;
 use crate::{
+    audit::{Event, EventType, Record},
     error::{Error, ErrorCode, ProtocolError},
     grant::consent,
     model::{AuthorizationCode, Client, ClientId, CodeChallenge, RedirectUri, Scopes, SessionToken},
@@ -19,7 +20,7 @@ use crate::{
     router::Endpoint,
     server::{CachedClient, Exchange, Server},
     store::{NewGrant, SessionAndConsent, Store},
-    telemetry::{Authorization, Event},
+    telemetry::{self, Authorization},
 };
 
 const CONSENT: &str = "consent";
@@ -125,6 +126,9 @@ impl<S: Store, H: Host> Server<S, H> {
                 self.grant_code(exchange, &destination, &known, request, scopes, true).await
             }
             "deny" => {
+                let event = Event::new(EventType::ConsentDenied);
+                let event = event.user(known.session.user.id).client(&destination.client().client_id);
+                self.audit(exchange, event).await;
                 let error = ProtocolError::new(ErrorCode::AccessDenied, "the person did not allow it");
                 Ok(self.refuse_authorization(&destination, &error, Authorization::Denied))
             }
@@ -149,6 +153,9 @@ impl<S: Store, H: Host> Server<S, H> {
             return Ok(None);
         };
         let known = self.store.session_and_consent(&token.digest(), client.id, exchange.now).await?;
+        if known.is_some() {
+            self.give_back(exchange);
+        }
         Ok(known.map(|known| (token, known)))
     }
 
@@ -192,13 +199,13 @@ impl<S: Store, H: Host> Server<S, H> {
     ) -> Result<Destination, Error> {
         let destination = self.destination(parameters, exchange).await;
         if let Err(Error::Protocol(_)) = destination {
-            self.host.count(Event::Authorization(Authorization::Rejected));
+            self.host.count(telemetry::Event::Authorization(Authorization::Rejected));
         }
         destination
     }
 
     fn refuse_authorization(&self, destination: &Destination, error: &ProtocolError, result: Authorization) -> Reply {
-        self.host.count(Event::Authorization(result));
+        self.host.count(telemetry::Event::Authorization(result));
         destination.error(self.config.issuer.as_str(), error)
     }
 
@@ -288,8 +295,13 @@ impl<S: Store, H: Host> Server<S, H> {
         remember_consent: bool,
     ) -> Result<Reply, Error> {
         let code = AuthorizationCode::generate(&self.host);
+        let id = self.new_id(exchange.now);
+        let audit = remember_consent.then(|| {
+            let event = Event::new(EventType::ConsentGranted).user(known.session.user.id).grant(id);
+            self.audit_record(exchange, event.client(&destination.client().client_id).detail(scopes.to_string()))
+        });
         let grant = NewGrant {
-            id: self.new_id(exchange.now),
+            id,
             user_id: known.session.user.id,
             client_id: destination.client().id,
             scopes,
@@ -303,9 +315,11 @@ impl<S: Store, H: Host> Server<S, H> {
             code_challenge: request.code_challenge,
             origin: exchange.origin(),
             remember_consent,
+            audit,
         };
         self.store.create_grant(&grant).await?;
-        self.host.count(Event::Authorization(Authorization::Granted));
+        grant.audit.iter().for_each(Record::log);
+        self.host.count(telemetry::Event::Authorization(Authorization::Granted));
         Ok(destination.redirect(self.config.issuer.as_str(), &[("code", code.expose())]))
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::Request;
 
 use crate::{
+    audit::{Event, EventType},
     error::{Error, ProtocolError},
     model::{ClientId, ClientSecretHash, ClientType, Digest, Password, PasswordHash},
     ports::{Host, PasswordCheck},
@@ -61,34 +62,63 @@ impl<S: Store, H: Host> Server<S, H> {
     ) -> Result<Arc<CachedClient>, Error> {
         let credentials = Credentials::read(exchange.request, form)?;
         if let Some(client) = self.recent_client(&credentials.client_id, exchange.now)
-            && self.check_credentials(&client, &credentials).await?
+            && self.check_credentials(exchange, &client, &credentials).await?
         {
-            return Ok(client);
+            return self.admit(exchange, client).await;
         }
-        // Never read, or its secret was changed since. Whoever authenticates wants tokens next.
-        let client = self.fresh_client(&credentials.client_id, true, exchange.now).await?;
-        match client {
-            Some(client) if self.check_credentials(&client, &credentials).await? => Ok(client),
-            _ => Err(self.authentication_failed(exchange, &credentials.client_id).into()),
+        self.refuse_unknown(exchange, &credentials).await?;
+        // It was not read lately, or its secret may have been changed since. Whoever authenticates wants tokens next.
+        match self.fresh_client(&credentials.client_id, true, exchange.now).await? {
+            Some(client) if self.check_credentials(exchange, &client, &credentials).await? => {
+                self.admit(exchange, client).await
+            }
+            _ => Err(self.authentication_failed(exchange, &credentials.client_id).await),
         }
     }
 
-    /// Puts it on record, and tells nothing.
-    pub(crate) fn authentication_failed(&self, exchange: &Exchange<'_>, client_id: &ClientId) -> ProtocolError {
-        tracing::info!(
-            target: "authly::audit",
-            request_id = exchange.request_id,
-            client_address = exchange.client_address().map(tracing::field::display),
-            client_id = client_id.as_str(),
-            "client authentication failed"
-        );
-        ProtocolError::invalid_client()
+    /// A client that proved who it is may ask as often as it likes. A public one proves nothing: anybody can send its
+    /// name.
+    pub(crate) async fn admit(
+        &self,
+        exchange: &Exchange<'_>,
+        client: Arc<CachedClient>,
+    ) -> Result<Arc<CachedClient>, Error> {
+        if client.client.is_confidential() {
+            exchange.counted.trust();
+        } else {
+            self.permit(exchange).await?;
+        }
+        Ok(client)
+    }
+
+    /// Before the database is asked: out of a flood from this address, only those go on whose secret was right when the
+    /// client was read last.
+    pub(crate) async fn refuse_unknown(&self, exchange: &Exchange<'_>, credentials: &Credentials) -> Result<(), Error> {
+        let known = self.known_client(&credentials.client_id);
+        let is_known = known.zip(credentials.secret.as_ref()).is_some_and(|(client, secret)| {
+            let digest = Digest::of(secret.as_bytes());
+            match &client.client.secret_hash {
+                Some(ClientSecretHash::Sha256(expected)) => *expected == digest,
+                _ => client.verified_secret.get() == Some(&digest),
+            }
+        });
+        if is_known { Ok(()) } else { self.refuse_flood(exchange).await }
+    }
+
+    /// Counts it, puts it on record, and tells nothing.
+    pub(crate) async fn authentication_failed(&self, exchange: &Exchange<'_>, client_id: &ClientId) -> Error {
+        if let Err(refused) = self.permit(exchange).await {
+            return refused;
+        }
+        self.audit(exchange, Event::new(EventType::ClientAuthenticationFailed).client(client_id)).await;
+        ProtocolError::invalid_client().into()
     }
 
     /// Whether the credentials are those of this client. A confidential client always needs its secret, and a public
     /// one that sends any is not who it says it is.
     pub(crate) async fn check_credentials(
         &self,
+        exchange: &Exchange<'_>,
         cached: &CachedClient,
         credentials: &Credentials,
     ) -> Result<bool, Error> {
@@ -109,10 +139,13 @@ impl<S: Store, H: Host> Server<S, H> {
                 let Some(password) = Password::new(secret.as_str()) else {
                     return Ok(false);
                 };
+                // Nobody knows how easy it is to guess, and a guess takes long: it is counted beforehand.
+                self.permit(exchange).await?;
                 let check = self.host.verify(password, Some(PasswordHash::new(hash.clone()))).await?;
                 if check == PasswordCheck::Wrong {
                     return Ok(false);
                 }
+                self.give_back(exchange);
                 // A slow hash is compared once per CACHE_TTL; it is not replaced by a fast one, since nobody knows
                 // how much entropy a secret has that this server did not make.
                 let _ = cached.verified_secret.set(digest);

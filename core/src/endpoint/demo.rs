@@ -70,12 +70,14 @@ impl<S: Store, H: Host> Server<S, H> {
             .append_pair("code", parameters.require("code")?)
             .append_pair("code_verifier", verifier)
             .finish();
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::POST)
             .uri(Endpoint::Token.path())
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Bytes::from(body))
             .map_err(|_| Fault::Internal("the demo's token request is not valid"))?;
+        // It comes from the same place.
+        *request.extensions_mut() = exchange.request.extensions().clone();
         let exchange = Exchange { request: &request, ..*exchange };
         // Through the token endpoint itself, as any client; boxed, since an endpoint calls an endpoint.
         let reply = Box::pin(self.token(&exchange)).await?;

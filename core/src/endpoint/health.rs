@@ -19,7 +19,14 @@ impl<S: Store, H: Host> Server<S, H> {
     /// `/health` and `/health/ready`: the server can do its work; 503 with the reason where it cannot.
     pub(crate) async fn ready(&self, exchange: &Exchange<'_>) -> Reply {
         let reason = match self.store.ready().await {
-            Ok(()) => return json(StatusCode::OK, &json!({ "status": "ok", "database": "ok" })),
+            Ok(()) => {
+                let mut body = json!({ "status": "ok", "database": "ok" });
+                if let Some((name, is_there)) = self.host.counters_health() {
+                    // The server serves without.
+                    body[name] = if is_there { "ok" } else { "unreachable; limits are counted in the database" }.into();
+                }
+                return json(StatusCode::OK, &body);
+            }
             Err(error) => {
                 tracing::warn!(request_id = exchange.request_id, %error, "not ready");
                 match error {

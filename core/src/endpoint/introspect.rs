@@ -92,18 +92,22 @@ impl<S: Store, H: Host> Server<S, H> {
     ) -> Result<(Arc<CachedClient>, TokenState, Option<Arc<AccessToken>>), Error> {
         let client_id = &credentials.client_id;
         if let Some(caller) = self.recent_client(client_id, exchange.now)
-            && self.check_credentials(&caller, credentials).await?
+            && self.check_credentials(exchange, &caller, credentials).await?
         {
+            let caller = self.admit(exchange, caller).await?;
             let (found, access_token) = self.look_up_token(token, None, exchange.now).await?;
             return Ok((caller, found.token, access_token));
         }
+        self.refuse_unknown(exchange, credentials).await?;
         let (found, access_token) = self.look_up_token(token, Some(client_id), exchange.now).await?;
-        let caller = found.client.ok_or_else(|| self.authentication_failed(exchange, client_id))?;
+        let Some(caller) = found.client else {
+            return Err(self.authentication_failed(exchange, client_id).await);
+        };
         let caller = self.remember_client(caller, exchange.now);
-        if !self.check_credentials(&caller, credentials).await? {
-            return Err(self.authentication_failed(exchange, client_id).into());
+        if !self.check_credentials(exchange, &caller, credentials).await? {
+            return Err(self.authentication_failed(exchange, client_id).await);
         }
-        Ok((caller, found.token, access_token))
+        Ok((self.admit(exchange, caller).await?, found.token, access_token))
     }
 }
 

@@ -1,28 +1,33 @@
 //! Logging in with a password. One step of what may become several.
 
+use chrono::TimeDelta;
 use http::{StatusCode, header};
 use url::Url;
 
 use super::{
     authorize::Destination,
-    session::{browser_cookie_name, removal_cookie, session_cookie},
+    session::{browser_cookie_name, device_cookie_name, removal_cookie, session_cookie},
 };
 use crate::{
-    error::{Error, ProtocolError},
-    model::{Password, SessionToken, UserCredentials},
+    audit::{Event, EventType, Record},
+    error::{Error, ProtocolError, in_words},
+    model::{DeviceToken, Digest, Password, SessionToken, UserCredentials},
     page::LoginPage,
     ports::{Host, PasswordCheck},
     request::{Parameters, cookie},
     response::{self, Reply, WithHeader, http_only_cookie, see_other},
     router::Endpoint,
-    server::{Exchange, Server},
-    store::{NewSession, Store},
-    telemetry::{self, Event},
+    server::{Admitted, Exchange, Server, seconds_until},
+    store::{LoginEffects, NewSession, Store},
+    telemetry,
 };
 
 const LOGIN: &str = "login";
 const WRONG: &str = "The user name or the password is wrong. Check both and try again.";
 const FORM_EXPIRED: &str = "This page was open for too long, or cookies are blocked. Please try again.";
+
+/// An account knows an address or a browser for so long after the last login there.
+const KNOWN_FOR: TimeDelta = TimeDelta::days(90);
 
 /// What the form shows besides its fields.
 struct Form<'a> {
@@ -34,6 +39,7 @@ struct Form<'a> {
 
 impl<S: Store, H: Host> Server<S, H> {
     pub(crate) async fn login_page(&self, exchange: &Exchange<'_>) -> Result<Reply, Error> {
+        self.permit(exchange).await?;
         let parameters = Parameters::from_query(exchange.request)?;
         let return_to = parameters.get("return_to")?.unwrap_or_default();
         if self.session(exchange).await?.is_some() {
@@ -50,6 +56,7 @@ impl<S: Store, H: Host> Server<S, H> {
         let refuse = |error, status| Form { return_to, login, error: Some(error), status };
         let browser = cookie(exchange.request.headers(), browser_cookie_name(&self.config)).unwrap_or_default();
         if browser.is_empty() || !self.is_form_token(csrf_token, LOGIN, browser, "") {
+            self.permit(exchange).await?;
             // The form was open in a second tab while the first one logged in.
             if self.session(exchange).await?.is_some() {
                 return Ok(see_other(&self.local_target(return_to)));
@@ -58,28 +65,36 @@ impl<S: Store, H: Host> Server<S, H> {
         }
         let password = form.get("password")?.unwrap_or_default();
         let Some(password) = Password::new(password).filter(|_| !login.is_empty()) else {
+            self.permit(exchange).await?;
             let error = "Enter your e-mail address or user name, and your password.";
             return self.login_form(exchange, &refuse(error, StatusCode::UNPROCESSABLE_ENTITY)).await;
         };
-        let credentials = self.store.user_by_login(login).await?;
+        let device = self.device_token(exchange);
+        let Admitted { forget, credentials } = match self.attempt_login(exchange, login, device.as_ref()).await? {
+            Ok(admitted) => admitted,
+            Err(until) => {
+                let seconds = seconds_until(until, exchange.now);
+                let error = format!("There were too many attempts. Wait {}, then try again.", in_words(seconds));
+                let form = refuse(&error, StatusCode::TOO_MANY_REQUESTS);
+                let reply = self.login_form(exchange, &form).await?;
+                return Ok(reply.with_header(header::RETRY_AFTER, &seconds.to_string()));
+            }
+        };
         // The same work whether or not there is such an account.
         let hash = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
         let check = self.host.verify(password.clone(), hash).await?;
+        let user_id = credentials.as_ref().map(|credentials| credentials.user.id);
         match credentials.filter(|credentials| check != PasswordCheck::Wrong && credentials.is_active) {
             Some(credentials) => {
                 if check == PasswordCheck::CorrectButOutdated {
                     self.upgrade_password(exchange, &credentials, password).await;
                 }
-                self.start_session(exchange, &credentials, return_to).await
+                self.start_session(exchange, &credentials, return_to, forget).await
             }
             None => {
-                self.host.count(Event::Login(telemetry::Login::Failure));
-                tracing::info!(
-                    target: "authly::audit",
-                    request_id = exchange.request_id,
-                    client_address = exchange.client_address().map(tracing::field::display),
-                    "login failed"
-                );
+                self.host.count(telemetry::Event::Login(telemetry::Login::Failure));
+                let event = Event::new(EventType::LoginFailed);
+                self.audit(exchange, user_id.into_iter().fold(event, Event::user)).await;
                 self.login_form(exchange, &refuse(WRONG, StatusCode::FORBIDDEN)).await
             }
         }
@@ -96,14 +111,24 @@ impl<S: Store, H: Host> Server<S, H> {
         }
     }
 
+    /// Logs somebody in who has proved who they are. The account knows the address and the browser from now on, and the
+    /// counters of attempts in `forget` start anew.
     pub(super) async fn start_session(
         &self,
         exchange: &Exchange<'_>,
         credentials: &UserCredentials,
         return_to: &str,
+        forget: [Option<Digest>; 2],
     ) -> Result<Reply, Error> {
         // A new token at every login: one that was planted before is worth nothing.
         let token = SessionToken::generate(&self.host);
+        let device = self.device_token(exchange).unwrap_or_else(|| DeviceToken::generate(&self.host));
+        let effects = LoginEffects {
+            forget,
+            address: self.origin(exchange),
+            device: Some(self.device(&device)),
+            known_until: exchange.now + KNOWN_FOR,
+        };
         let session = NewSession {
             id: self.new_id(exchange.now),
             digest: token.digest(),
@@ -112,18 +137,17 @@ impl<S: Store, H: Host> Server<S, H> {
             expires_at: exchange.now + self.config.session_lifetime,
             origin: exchange.origin(),
             replaces: self.session_token(exchange).map(|token| token.digest()),
+            effects: Some(effects),
+            audit: Some(self.audit_record(exchange, Event::new(EventType::LoginSucceeded).user(credentials.user.id))),
         };
         self.store.create_session(&session).await?;
-        self.host.count(Event::Login(telemetry::Login::Success));
-        tracing::info!(
-            target: "authly::audit",
-            request_id = exchange.request_id,
-            client_address = exchange.client_address().map(tracing::field::display),
-            user_id = %credentials.user.id,
-            "logged in"
-        );
+        self.host.count(telemetry::Event::Login(telemetry::Login::Success));
+        session.audit.iter().for_each(Record::log);
+        let name = device_cookie_name(&self.config);
+        let known = http_only_cookie(&self.config, name, device.expose(), Some(KNOWN_FOR.num_seconds()));
         Ok(see_other(&self.local_target(return_to))
             .with_cookie(&session_cookie(&self.config, &token))
+            .with_cookie(&known)
             .with_cookie(&removal_cookie(&self.config, browser_cookie_name(&self.config))))
     }
 

@@ -4,6 +4,7 @@ use http::StatusCode;
 
 use super::session::{removal_cookie, session_cookie_name};
 use crate::{
+    audit::{Event, EventType, Record},
     error::{Error, ProtocolError},
     page::{HomePage, LoggedOutPage, LogoutPage},
     ports::Host,
@@ -46,7 +47,11 @@ impl<S: Store, H: Host> Server<S, H> {
                 let error = ProtocolError::invalid_request("the form was not made for this session");
                 return Err(error.with_status(StatusCode::FORBIDDEN).into());
             }
-            self.store.end_session(&token.digest()).await?;
+            let record = self.audit_record(exchange, Event::new(EventType::Logout));
+            if let Some(user_id) = self.store.end_session(&token.digest(), Some(&record)).await? {
+                self.give_back(exchange);
+                Record { user_id: Some(user_id), ..record }.log();
+            }
         }
         let page = LoggedOutPage { base: self.config.issuer.path() };
         Ok(response::page(StatusCode::OK, &page, None)

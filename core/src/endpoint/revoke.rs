@@ -3,13 +3,14 @@
 use http::StatusCode;
 
 use crate::{
+    audit::{Event, EventType, Record},
     error::{Error, ErrorCode, ProtocolError},
     model::{AuthorizationCode, ClientSecret, SessionToken},
     ports::Host,
     request::Parameters,
     response::{Reply, empty},
     server::{Exchange, Server},
-    store::Store,
+    store::{Revoked, Store, TokenReference},
 };
 
 impl<S: Store, H: Host> Server<S, H> {
@@ -31,7 +32,18 @@ impl<S: Store, H: Host> Server<S, H> {
             None => self.verify_access_token(token, exchange.now).await?.and_then(|token| token.reference()),
         };
         if let Some(reference) = reference {
-            self.store.revoke_token(&reference, client.client.id, exchange.now).await?;
+            let event_type = match reference {
+                TokenReference::Access { .. } => EventType::TokenRevoked,
+                TokenReference::Refresh { .. } => EventType::GrantRevoked,
+            };
+            let record = self.audit_record(exchange, Event::new(event_type).client(&client.client.client_id));
+            match self.store.revoke_token(&reference, client.client.id, exchange.now, Some(&record)).await? {
+                Revoked::Nothing => {}
+                Revoked::Token => record.log(),
+                Revoked::Grant { id, user_id } => {
+                    Record { grant_id: Some(id), user_id: Some(user_id), ..record }.log();
+                }
+            }
         }
         Ok(empty(StatusCode::OK))
     }

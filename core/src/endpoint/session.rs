@@ -8,7 +8,7 @@ use http::{StatusCode, header};
 use crate::{
     config::Config,
     error::{Fault, ProtocolError},
-    model::SessionToken,
+    model::{DeviceToken, SessionToken},
     ports::Host,
     request::{Parameters, cookie},
     response::{self, Reply, WithHeader, http_only_cookie, see_other},
@@ -25,6 +25,12 @@ pub(crate) fn session_cookie_name(config: &Config) -> &'static str {
 /// Binds the forms of a browser that has no session yet.
 pub(crate) fn browser_cookie_name(config: &Config) -> &'static str {
     if config.issuer.is_https() { "__Host-authly_browser" } else { "authly_browser" }
+}
+
+/// By this one an account knows a browser again that it was logged in with: whoever tries passwords elsewhere cannot lock
+/// its owner out. It is a random number, and says nothing about anybody.
+pub(crate) fn device_cookie_name(config: &Config) -> &'static str {
+    if config.issuer.is_https() { "__Host-authly_device" } else { "authly_device" }
 }
 
 /// The cookie that starts a session.
@@ -46,10 +52,19 @@ impl<S: Store, H: Host> Server<S, H> {
 
     /// The session of the browser, if it is good.
     pub(crate) async fn session(&self, exchange: &Exchange<'_>) -> Result<Option<Session>, Fault> {
-        match self.session_token(exchange) {
-            Some(token) => Ok(self.store.session(&token.digest(), exchange.now).await?),
-            None => Ok(None),
+        let Some(token) = self.session_token(exchange) else {
+            return Ok(None);
+        };
+        let session = self.store.session(&token.digest(), exchange.now).await?;
+        if session.is_some() {
+            self.give_back(exchange);
         }
+        Ok(session)
+    }
+
+    /// What the browser sent as the cookie that accounts know it by, if it can be one.
+    pub(crate) fn device_token(&self, exchange: &Exchange<'_>) -> Option<DeviceToken> {
+        cookie(exchange.request.headers(), device_cookie_name(&self.config)).and_then(DeviceToken::parse)
     }
 
     /// What binds the forms of a browser without a session: the cookie that it has, or a new one.

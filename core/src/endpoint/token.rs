@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use serde::Serialize;
-use uuid::Uuid;
 
 use crate::{
+    audit::{Event, EventType},
     crypto::{
         KeyRing,
         jwt::{self, AccessClaims, Audience},
@@ -17,7 +17,7 @@ use crate::{
     response::{Reply, json},
     server::{Exchange, Server},
     store::{CodeOutcome, CodeRedemption, Grant, NewRefreshToken, RefreshOutcome, RefreshRotation, Store},
-    telemetry::{Event, Replayed},
+    telemetry::{self, Replayed},
 };
 
 /// RFC 6749 §5.1.
@@ -82,7 +82,7 @@ impl<S: Store, H: Host> Server<S, H> {
             GrantType::RefreshToken => self.rotate_refresh_token(exchange, form, client).await?,
             GrantType::ClientCredentials => self.client_credentials(form, client)?,
         };
-        self.host.count(Event::TokenIssued(grant_type));
+        self.host.count(telemetry::Event::TokenIssued(grant_type));
         Ok(self.issue(exchange, &keys, client, issuance))
     }
 
@@ -129,8 +129,9 @@ impl<S: Store, H: Host> Server<S, H> {
         let grant = match self.store.redeem_code(&redemption).await? {
             CodeOutcome::Issued(grant) => grant,
             CodeOutcome::Replayed(grant_id) => {
-                self.host.count(Event::Replay(Replayed::AuthorizationCode));
-                audit_replay(exchange, client, grant_id, "authorization code");
+                self.host.count(telemetry::Event::Replay(Replayed::AuthorizationCode));
+                let event = Event::new(EventType::CodeReplayed).client(&client.client_id).grant(grant_id);
+                self.audit(exchange, event).await;
                 return Err(refused().into());
             }
             CodeOutcome::TargetExceeded => return Err(target_exceeded().into()),
@@ -173,8 +174,9 @@ impl<S: Store, H: Host> Server<S, H> {
         let grant = match self.store.rotate_refresh_token(&rotation).await? {
             RefreshOutcome::Rotated(grant) | RefreshOutcome::Repeated(grant) => grant,
             RefreshOutcome::Replayed(grant_id) => {
-                self.host.count(Event::Replay(Replayed::RefreshToken));
-                audit_replay(exchange, client, grant_id, "refresh token");
+                self.host.count(telemetry::Event::Replay(Replayed::RefreshToken));
+                let event = Event::new(EventType::RefreshTokenReplayed).client(&client.client_id).grant(grant_id);
+                self.audit(exchange, event).await;
                 return Err(refused().into());
             }
             RefreshOutcome::ScopeExceeded => {
@@ -275,16 +277,4 @@ fn parse_scopes(form: &Parameters) -> Result<Option<Scopes>, ProtocolError> {
 /// `invalid_scope` for a scope that the client may not ask for or that does not exist.
 pub(crate) fn scope_not_allowed() -> ProtocolError {
     ProtocolError::new(ErrorCode::InvalidScope, "a scope is unknown, or this client may not ask for it")
-}
-
-fn audit_replay(exchange: &Exchange<'_>, client: &Client, grant_id: Uuid, what: &str) {
-    tracing::warn!(
-        target: "authly::audit",
-        request_id = exchange.request_id,
-        client_address = exchange.client_address().map(tracing::field::display),
-        client_id = client.client_id.as_str(),
-        %grant_id,
-        what,
-        "replay: the grant was revoked"
-    );
 }

@@ -74,7 +74,7 @@ impl<S: Store, H: Host> Server<S, H> {
         };
         self.audit(exchange, Event::new(event).user(user.id)).await;
         let target = if return_to.is_empty() { self.location(Endpoint::Account) } else { return_to.to_owned() };
-        self.start_session(exchange, &holder.credentials, &target).await
+        self.start_session(exchange, &holder.credentials, &target, [None, None]).await
     }
 
     /// The token of a link, with whose it is.

@@ -147,6 +147,10 @@ opaque! {
     /// The value of the session cookie.
     SessionToken, "authly_st_"
 }
+opaque! {
+    /// The value of the long-lived cookie by which an account knows a browser again.
+    DeviceToken, "authly_dt_"
+}
 
 #[cfg(test)]
 mod tests {

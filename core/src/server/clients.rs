@@ -38,6 +38,11 @@ impl<S: Store, H: Host> Server<S, H> {
         self.clients.get(client_id).filter(|cached| now - cached.loaded_at < self.config.cache_ttl)
     }
 
+    /// A client as it was when it was read last, however long ago.
+    pub(crate) fn known_client(&self, client_id: &ClientId) -> Option<Arc<CachedClient>> {
+        self.clients.get(client_id)
+    }
+
     /// Keeps a client that was just read.
     pub(crate) fn remember_client(&self, client: Client, now: Timestamp) -> Arc<CachedClient> {
         let client_id = client.client_id.clone();

@@ -16,9 +16,10 @@ use uuid::Uuid;
 
 use super::{
     CodeOutcome, CodeRedemption, Counts, Created, Found, Grant, Lookup, NewGrant, NewSession, RefreshOutcome,
-    RefreshRotation, Session, SessionAndConsent, Store, StoreError, Swept, TokenReference, TokenState,
+    RefreshRotation, Revoked, Session, SessionAndConsent, Store, StoreError, Swept, TokenReference, TokenState,
 };
 use crate::{
+    audit::Record,
     crypto::{Algorithm, SealedKey},
     model::{
         AuthMethod, Client, ClientId, ClientSecretHash, ClientType, Digest, GrantType, NewClient, NewUser,
@@ -32,6 +33,8 @@ macro_rules! values {
 }
 
 mod accounts;
+mod audit;
+mod limits;
 mod outbox;
 pub mod sqlstate;
 mod statement;
@@ -386,6 +389,7 @@ impl<E: Executor> Store for PostgresStore<E> {
     }
 
     async fn create_session(&self, session: &NewSession) -> Result<(), StoreError> {
+        let effects = session.effects.as_ref();
         let parameters = values![
             session.id,
             session.digest,
@@ -393,6 +397,12 @@ impl<E: Executor> Store for PostgresStore<E> {
             session.authenticated_at,
             session.expires_at,
             session.replaces,
+            effects.and_then(|effects| effects.forget[0]),
+            effects.and_then(|effects| effects.forget[1]),
+            effects.and_then(|effects| effects.address),
+            effects.and_then(|effects| effects.device),
+            effects.map(|effects| effects.known_until),
+            audit::document(session.audit.as_ref()),
             session.origin.address.clone(),
             session.origin.device.clone(),
         ];
@@ -404,8 +414,8 @@ impl<E: Executor> Store for PostgresStore<E> {
         row.map(|mut row| session(&mut row)).transpose()
     }
 
-    async fn end_session(&self, digest: &Digest) -> Result<(), StoreError> {
-        self.execute(&statement::END_SESSION, values![*digest]).await
+    async fn end_session(&self, digest: &Digest, audit: Option<&Record>) -> Result<Option<Uuid>, StoreError> {
+        self.one(&statement::END_SESSION, values![*digest, audit::document(audit)]).await?.take()
     }
 
     async fn session_and_consent(
@@ -433,6 +443,7 @@ impl<E: Executor> Store for PostgresStore<E> {
             grant.redirect_uri.as_str(),
             grant.code_challenge.as_ref().map(ToString::to_string),
             grant.remember_consent,
+            audit::document(grant.audit.as_ref()),
             grant.origin.address.clone(),
             grant.origin.device.clone(),
         ];
@@ -496,15 +507,25 @@ impl<E: Executor> Store for PostgresStore<E> {
         }
     }
 
-    async fn revoke_token(&self, token: &TokenReference, client: Uuid, now: Timestamp) -> Result<(), StoreError> {
+    async fn revoke_token(
+        &self,
+        token: &TokenReference,
+        client: Uuid,
+        now: Timestamp,
+        audit: Option<&Record>,
+    ) -> Result<Revoked, StoreError> {
+        let audit = audit::document(audit);
         match token {
             TokenReference::Refresh { id, generation, digest } => {
-                let parameters = values![*id, *generation, *digest, client, now];
-                self.execute(&statement::REVOKE_REFRESH_TOKEN, parameters).await
+                let parameters = values![*id, *generation, *digest, client, now, audit];
+                let mut row = self.one(&statement::REVOKE_REFRESH_TOKEN, parameters).await?;
+                let (id, user_id): (Option<Uuid>, Option<Uuid>) = (row.take()?, row.take()?);
+                Ok(id.zip(user_id).map_or(Revoked::Nothing, |(id, user_id)| Revoked::Grant { id, user_id }))
             }
             TokenReference::Access { jti, client_id, expires_at, .. } => {
-                let parameters = values![jti.as_str(), client_id.as_str(), *expires_at, client, now];
-                self.execute(&statement::REVOKE_ACCESS_TOKEN, parameters).await
+                let parameters = values![jti.as_str(), client_id.as_str(), *expires_at, client, now, audit];
+                let is_revoked: bool = self.one(&statement::REVOKE_ACCESS_TOKEN, parameters).await?.take()?;
+                Ok(if is_revoked { Revoked::Token } else { Revoked::Nothing })
             }
         }
     }

@@ -1,4 +1,6 @@
 mod accounts;
+mod audit;
+mod limits;
 mod outbox;
 
 use std::{
@@ -10,18 +12,20 @@ use uuid::Uuid;
 
 use self::{accounts::EmailTokenRow, outbox::MailRow};
 use crate::{
+    audit::Record,
     crypto::SealedKey,
     grant::{
         code::{self, StoredCode},
         refresh::{self, StoredRefreshToken},
     },
+    limit::LocalCounters,
     model::{
         Client, ClientId, Digest, NewClient, NewUser, Origin, PasswordHash, ScopeDescription, Scopes, Timestamp, User,
         UserCredentials,
     },
     store::{
         CodeOutcome, CodeRedemption, Counts, Created, EmailPurpose, Found, Grant, Lookup, NewGrant, NewSession,
-        RefreshOutcome, RefreshRotation, Session, SessionAndConsent, Store, StoreError, Swept, TokenReference,
+        RefreshOutcome, RefreshRotation, Revoked, Session, SessionAndConsent, Store, StoreError, Swept, TokenReference,
         TokenState,
     },
 };
@@ -30,6 +34,7 @@ use crate::{
 #[derive(Debug)]
 pub struct MemoryStore {
     state: Mutex<State>,
+    counters: LocalCounters,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +51,9 @@ struct State {
     /// Revoked access tokens by `jti`, and when each ends.
     revocations: BTreeMap<String, Timestamp>,
     signing_keys: Vec<SealedKey>,
+    /// Where an account was logged in to before, and until when it is known.
+    known_origins: HashMap<(Uuid, Digest), Timestamp>,
+    audit_log: BTreeMap<Uuid, Record>,
     /// By user and purpose.
     email_tokens: BTreeMap<(Uuid, EmailPurpose), EmailTokenRow>,
     outbox: Vec<MailRow>,
@@ -84,7 +92,8 @@ impl MemoryStore {
             };
             (name.to_owned(), scope)
         });
-        Self { state: Mutex::new(State { scopes: scopes.into(), ..State::default() }) }
+        let state = State { scopes: scopes.into(), ..State::default() };
+        Self { state: Mutex::new(state), counters: LocalCounters::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -285,6 +294,13 @@ impl Store for MemoryStore {
             state.sessions.remove(replaced);
         }
         state.sessions.insert(session.digest, session.clone());
+        state.record(session.audit.clone());
+        if let Some(effects) = &session.effects {
+            for origin in [effects.address, effects.device].into_iter().flatten() {
+                state.known_origins.insert((session.user_id, origin), effects.known_until);
+            }
+            effects.forget.iter().flatten().for_each(|key| self.counters.forget(key));
+        }
         Ok(())
     }
 
@@ -292,9 +308,13 @@ impl Store for MemoryStore {
         Ok(self.state().session(digest, now))
     }
 
-    async fn end_session(&self, digest: &Digest) -> Result<(), StoreError> {
-        self.state().sessions.remove(digest);
-        Ok(())
+    async fn end_session(&self, digest: &Digest, audit: Option<&Record>) -> Result<Option<Uuid>, StoreError> {
+        let mut state = self.state();
+        let user_id = state.sessions.remove(digest).map(|session| session.user_id);
+        if user_id.is_some() {
+            state.record(audit.map(|record| Record { user_id, ..record.clone() }));
+        }
+        Ok(user_id)
     }
 
     async fn session_and_consent(
@@ -342,6 +362,7 @@ impl Store for MemoryStore {
             let consented = state.consents.entry((new.user_id, new.client_id)).or_default();
             *consented = consented.iter().chain(new.scopes.iter()).map(str::to_owned).collect();
         }
+        state.record(new.audit.clone());
         Ok(())
     }
 
@@ -415,22 +436,36 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn revoke_token(&self, token: &TokenReference, client: Uuid, _now: Timestamp) -> Result<(), StoreError> {
+    async fn revoke_token(
+        &self,
+        token: &TokenReference,
+        client: Uuid,
+        now: Timestamp,
+        audit: Option<&Record>,
+    ) -> Result<Revoked, StoreError> {
         let mut state = self.state();
         match token {
             TokenReference::Refresh { id, .. } => {
                 let own = state.refresh_tokens.get(id).filter(|token| token.client_id == client);
-                if let Some(grant) = own.map(|token| token.grant.id) {
-                    state.revoke(grant);
-                }
+                let grant = own.and_then(|token| state.grants.get(&token.grant.id)).filter(|row| !row.is_revoked);
+                let Some((id, user_id)) = grant.map(|row| (row.grant.id, row.grant.user_id)) else {
+                    return Ok(Revoked::Nothing);
+                };
+                state.revoke(id);
+                let about = |record: &Record| Record { grant_id: Some(id), user_id: Some(user_id), ..record.clone() };
+                state.record(audit.map(about));
+                Ok(Revoked::Grant { id, user_id })
             }
             TokenReference::Access { jti, client_id, expires_at, .. } => {
-                if state.clients.get(client_id).is_some_and(|owner| owner.id == client) {
-                    state.revocations.insert(jti.clone(), *expires_at);
+                let is_own = state.clients.get(client_id).is_some_and(|owner| owner.id == client);
+                if !is_own || *expires_at <= now || state.revocations.contains_key(jti) {
+                    return Ok(Revoked::Nothing);
                 }
+                state.revocations.insert(jti.clone(), *expires_at);
+                state.record(audit.cloned());
+                Ok(Revoked::Token)
             }
         }
-        Ok(())
     }
 
     async fn signing_keys(&self, now: Timestamp) -> Result<Vec<SealedKey>, StoreError> {

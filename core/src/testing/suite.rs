@@ -11,8 +11,10 @@ use crate::store::StoreError;
 pub type Case = Result<(), StoreError>;
 
 pub mod accounts;
+pub mod audit;
 pub mod clients;
 pub mod codes;
+pub mod limits;
 pub mod maintenance;
 pub mod outbox;
 pub mod races;
@@ -219,6 +221,35 @@ macro_rules! store_suite {
                 revocations_outlast_a_sweep,
                 everything_is_counted,
             }
+            limits {
+                permits_are_granted_up_to_the_quota,
+                a_block_is_granted_in_part,
+                a_window_ends,
+                keys_are_counted_apart,
+                racers_take_the_quota_and_no_more,
+                an_attempt_reads_the_account,
+                nothing_is_counted_unasked,
+                permits_come_first,
+                attempts_from_one_origin_wait_longer_each_time,
+                attempts_from_everywhere_wait_longer_each_time,
+                an_account_that_does_not_exist_is_counted_alike,
+                the_owner_gets_in_from_a_known_origin,
+                a_known_browser_is_counted_by_itself,
+                a_login_forgets_its_attempts,
+                racing_attempts_are_all_counted,
+                logins_race_with_attempts,
+                ended_counters_and_origins_are_swept,
+            }
+            audit {
+                a_record_is_read_back,
+                records_are_listed_newest_first,
+                a_record_is_appended_once,
+                no_record_is_lost,
+                a_login_and_a_logout_are_recorded,
+                a_consent_is_recorded,
+                a_revocation_is_recorded,
+                old_records_are_swept,
+            }
             races {
                 one_code_is_issued_once,
                 two_redemptions_leave_nothing_alive,
@@ -247,8 +278,10 @@ mod tests {
         for (module, source) in [
             ("accounts", include_str!("suite/accounts.rs")),
             ("outbox", include_str!("suite/outbox.rs")),
+            ("audit", include_str!("suite/audit.rs")),
             ("clients", include_str!("suite/clients.rs")),
             ("codes", include_str!("suite/codes.rs")),
+            ("limits", include_str!("suite/limits.rs")),
             ("maintenance", include_str!("suite/maintenance.rs")),
             ("races", include_str!("suite/races.rs")),
             ("refresh", include_str!("suite/refresh.rs")),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use authly_core::{
+    audit::{Event, EventType, Record},
     model::{
         AuthMethod, ClientId, ClientSecret, ClientSecretHash, GrantType, NewClient, NewPassword, NewUser, RedirectUri,
         ScopeDescription, Scopes, User,
@@ -264,8 +265,15 @@ async fn create_user<S: Store>(
     let password = NewPassword::new(&text, &context)?.into_password();
     let password_hash = host.hash(password).await?;
     let view = CreatedUserView::new(&user, generated);
+    let id = user.id;
     match store.create_user(&NewUser { user, password_hash }, now).await? {
-        Created::Created => Ok(view),
+        Created::Created => {
+            let event = Event::new(EventType::UserCreated).user(id).detail("authly-admin");
+            let record = Record::new(new_id(&host, now), now, event);
+            record.log();
+            store.record(&record).await.context("the account was made, but not written to the audit log")?;
+            Ok(view)
+        }
         Created::Conflict => bail!("the e-mail address or the user name is taken"),
     }
 }

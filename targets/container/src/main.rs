@@ -105,7 +105,7 @@ async fn run(command: Command, config: NativeConfig) -> anyhow::Result<()> {
 async fn run_with<S: Store + Observed>(command: Command, mut config: NativeConfig, store: S) -> anyhow::Result<()> {
     config.core.demo = config.core.environment == Environment::Development;
     let metrics = config.metrics_enabled.then(|| Arc::new(Metrics::new()));
-    let mut host = NativeHost::new(config.core.password_cost, config.hashing);
+    let mut host = NativeHost::new(config.core.password_cost, config.hashing).with_redis(config.redis_url.as_ref());
     if let Some(metrics) = &metrics {
         store.observe(Arc::clone(metrics));
         host = host.with_telemetry(Arc::<Metrics>::clone(metrics));
@@ -115,7 +115,7 @@ async fn run_with<S: Store + Observed>(command: Command, mut config: NativeConfi
     NativeMailer::warn_if_missing(mailer.as_ref(), &config.core);
     if let Command::Maintenance(MaintenanceCommand::Run) = command {
         let (report, mail) = jobs::run_once(&config, &server, mailer.as_ref()).await?;
-        println!("Removed {} rows that had ended.", report.swept.total());
+        println!("Removed {} rows that had ended.", report.removed());
         if report.new_signing_key {
             println!("Made the next signing key.");
         }

@@ -81,7 +81,9 @@ async fn run(config: NativeConfig, started: Instant) -> anyhow::Result<()> {
         anyhow::bail!("DATABASE_URL: a function keeps no files: it must be postgresql://…");
     };
     let metrics = Arc::new(Emf::of_this_function(config.metrics_enabled));
-    let host = NativeHost::new(config.core.password_cost, config.hashing).with_telemetry(Arc::<Emf>::clone(&metrics));
+    let host = NativeHost::new(config.core.password_cost, config.hashing)
+        .with_redis(config.redis_url.as_ref())
+        .with_telemetry(Arc::<Emf>::clone(&metrics));
     let server = Server::new(config.core.clone(), store, host);
     metrics.cold_start(started.elapsed());
     let mailer = NativeMailer::smtp(&config).context("TLS for the mail server cannot be set up")?;
@@ -146,7 +148,7 @@ impl Function {
         match job {
             "maintenance" => {
                 let (report, _) = jobs::run_once(&self.config, &self.server, self.mailer.as_ref()).await?;
-                Ok(json!({ "removed": report.swept.total(), "newSigningKey": report.new_signing_key }))
+                Ok(json!({ "removed": report.removed(), "newSigningKey": report.new_signing_key }))
             }
             "migrate" => {
                 let executor = self.server.store().executor();

@@ -12,7 +12,7 @@ use authly_core::{
     proxy::TrustedProxies,
 };
 
-use crate::{data, host::HashingLimits, smtp::SmtpConfig};
+use crate::{data, host::HashingLimits, redis::RedisUrl, smtp::SmtpConfig};
 
 /// Where state is kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -89,6 +89,8 @@ pub struct NativeConfig {
     pub core: Config,
     /// `DATABASE_URL`.
     pub database_url: DatabaseUrl,
+    /// `REDIS_URL`: counters of limits are kept there rather than in the database.
+    pub redis_url: Option<RedisUrl>,
     /// `DATABASE_POOL_SIZE`: connections to Postgres.
     pub database_pool_size: u32,
     /// `HOST`.
@@ -179,6 +181,13 @@ impl NativeConfig {
         let core = Config::read(&mut reader);
         let environment = core.as_ref().map_or(Environment::Development, |core| core.environment);
         let database_url = Self::read_database_url(&mut reader, production);
+        let redis_url = reader.secret("REDIS_URL").and_then(|text| {
+            let url = RedisUrl::parse(&text);
+            if url.is_none() {
+                reader.problem("REDIS_URL", "it must be redis://user:password@host:port/number, or rediss:// for TLS");
+            }
+            url
+        });
         let database_pool_size = reader.number("DATABASE_POOL_SIZE", 16, 1, 1000);
         let address = "an IP address such as 0.0.0.0";
         let host = reader.parsed("HOST", IpAddr::from([127, 0, 0, 1]), address, |text| text.parse().ok());
@@ -221,6 +230,7 @@ impl NativeConfig {
         let value = core.zip(database_url).map(|(core, database_url)| Self {
             core,
             database_url,
+            redis_url,
             database_pool_size,
             host,
             port: u16::try_from(port).unwrap_or(8000),

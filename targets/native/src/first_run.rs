@@ -2,6 +2,7 @@
 
 use authly_core::{
     DEMO_CLIENT_ID, Server,
+    audit::{Event, EventType},
     config::Environment,
     error::Fault,
     model::{
@@ -53,8 +54,11 @@ pub async fn prepare<S: Store, H: Host>(config: &NativeConfig, server: &Server<S
     {
         tracing::error!(%error, "could not make the administrator");
     }
-    if let Err(error) = server.rotate_signing_keys(server.host().now()).await {
-        tracing::error!(%error, "could not prepare the signing keys");
+    let now = server.host().now();
+    match server.rotate_signing_keys(now).await {
+        Ok(true) => server.audit_job(now, Event::new(EventType::SigningKeyCreated)).await,
+        Ok(false) => {}
+        Err(error) => tracing::error!(%error, "could not prepare the signing keys"),
     }
     if config.core.environment == Environment::Production {
         return;
@@ -97,7 +101,12 @@ async fn create_admin<S: Store, H: Host>(
 ) -> Result<Created, FirstRunError> {
     let now = server.host().now();
     let password_hash = server.host().hash(password).await.map_err(Fault::from)?;
-    Ok(server.store().create_user(&NewUser { user, password_hash }, now).await?)
+    let id = user.id;
+    let created = server.store().create_user(&NewUser { user, password_hash }, now).await?;
+    if created == Created::Created {
+        server.audit_job(now, Event::new(EventType::UserCreated).user(id).detail("administrator")).await;
+    }
+    Ok(created)
 }
 
 /// Makes what a first run needs; a later one finds it there.

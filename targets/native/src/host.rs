@@ -13,13 +13,18 @@ use authly_core::{
         InvalidKey, PrivateKey, Signer, Verifier,
         password::{self, PasswordCost},
     },
+    limit::Taken,
     model::{Password, PasswordHash, Timestamp},
-    ports::{Clock, Entropy, HashingBusy, PasswordCheck, PasswordHashing, Signatures, Telemetry},
+    ports::{Clock, Counters, Entropy, HashingBusy, PasswordCheck, PasswordHashing, Signatures, Telemetry},
+    store::Ask,
     telemetry::Event,
 };
 use tokio::sync::Semaphore;
 
-use crate::signature;
+use crate::{
+    redis::{Redis, RedisUrl},
+    signature,
+};
 
 /// The operating system's random bytes.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +69,7 @@ pub struct NativeHost {
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
     limits: HashingLimits,
+    redis: Option<Redis>,
     telemetry: Option<Arc<dyn Telemetry>>,
 }
 
@@ -93,8 +99,15 @@ impl NativeHost {
             permits: Arc::new(Semaphore::new(limits.concurrency)),
             waiting: AtomicUsize::new(0),
             limits,
+            redis: None,
             telemetry: None,
         }
+    }
+
+    /// With counters in Redis, if it is configured. Must be called where tokio runs: a task keeps the connection.
+    #[must_use]
+    pub fn with_redis(self, url: Option<&RedisUrl>) -> Self {
+        Self { redis: url.map(Redis::start), ..self }
     }
 
     /// The same host, with somebody who counts.
@@ -159,6 +172,16 @@ impl Signatures for NativeHost {
 
     fn verifier(&self, key: &PrivateKey) -> Result<Box<dyn Verifier>, InvalidKey> {
         signature::verifier(key)
+    }
+}
+
+impl Counters for NativeHost {
+    async fn take(&self, ask: &Ask, now: Timestamp) -> Option<Taken> {
+        self.redis.as_ref()?.take(ask, now).await
+    }
+
+    fn counters_health(&self) -> Option<(&'static str, bool)> {
+        self.redis.as_ref().map(|redis| ("redis", redis.is_connected()))
     }
 }
 

@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod logging;
 pub mod metrics;
 pub mod postgres;
+pub mod redis;
 pub mod signature;
 pub mod smtp;
 pub mod sqlite;

@@ -1,6 +1,8 @@
 //! The embedded database: one file, one node, nothing to set up.
 
 mod accounts;
+mod audit;
+mod limits;
 mod outbox;
 
 use std::{
@@ -11,18 +13,20 @@ use std::{
 };
 
 use authly_core::{
+    audit::Record,
     crypto::{Algorithm, SealedKey},
     grant::{
         code::{self, StoredCode},
         refresh::{self, StoredRefreshToken},
     },
+    limit::LocalCounters,
     model::{
         AuthMethod, Client, ClientId, ClientSecretHash, ClientType, Digest, GrantType, NewClient, NewUser, Origin,
         PasswordHash, ScopeDescription, Scopes, Timestamp, User, UserCredentials,
     },
     store::{
         CodeOutcome, CodeRedemption, Counts, Created, Found, Grant, Lookup, NewGrant, NewSession, RefreshOutcome,
-        RefreshRotation, Session, SessionAndConsent, Store, StoreError, Swept, TokenReference, TokenState,
+        RefreshRotation, Revoked, Session, SessionAndConsent, Store, StoreError, Swept, TokenReference, TokenState,
         sqlite as statements,
     },
 };
@@ -62,6 +66,8 @@ pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
     statements: AtomicU64,
+    /// Nobody else counts: they need not be on disk.
+    counters: LocalCounters,
 }
 
 impl SqliteStore {
@@ -89,7 +95,7 @@ impl SqliteStore {
             .await
             .map_err(failure)?;
         let readers = pool.max_connections(READERS).connect_lazy_with(options.read_only(true));
-        Ok(Self { writer, readers, statements: AtomicU64::new(0) })
+        Ok(Self { writer, readers, statements: AtomicU64::new(0), counters: LocalCounters::default() })
     }
 
     /// Applies the migrations that are pending.
@@ -596,7 +602,20 @@ impl Store for SqliteStore {
             .bind(&session.origin.address)
             .bind(&session.origin.device);
         execute(&mut *transaction, query).await?;
-        commit(transaction).await
+        if let Some(effects) = &session.effects {
+            for origin in [effects.address, effects.device].into_iter().flatten() {
+                let query = self
+                    .query(statements::REMEMBER_ORIGIN)
+                    .bind(session.user_id)
+                    .bind(origin.as_bytes().to_vec())
+                    .bind(effects.known_until.timestamp_micros());
+                execute(&mut *transaction, query).await?;
+            }
+        }
+        self.record_with(&mut transaction, session.audit.as_ref()).await?;
+        commit(transaction).await?;
+        session.effects.iter().flat_map(|effects| &effects.forget).flatten().for_each(|key| self.counters.forget(key));
+        Ok(())
     }
 
     async fn session(&self, digest: &Digest, now: Timestamp) -> Result<Option<Session>, StoreError> {
@@ -604,9 +623,19 @@ impl Store for SqliteStore {
         optional(&self.readers, query).await?.map(|row| row.session()).transpose()
     }
 
-    async fn end_session(&self, digest: &Digest) -> Result<(), StoreError> {
-        let query = self.query(statements::END_SESSION).bind(digest.as_bytes().as_slice());
-        execute(&self.writer, query).await.map(drop)
+    async fn end_session(&self, digest: &Digest, audit: Option<&Record>) -> Result<Option<Uuid>, StoreError> {
+        let digest = digest.as_bytes().as_slice();
+        let mut transaction = self.begin().await?;
+        let query = self.query(statements::SESSION_OWNER).bind(digest);
+        let Some(row) = optional(&mut *transaction, query).await? else {
+            return Ok(None);
+        };
+        let user_id = Some(row.get("user_id")?);
+        execute(&mut *transaction, self.query(statements::END_SESSION).bind(digest)).await?;
+        let record = audit.map(|record| Record { user_id, ..record.clone() });
+        self.record_with(&mut transaction, record.as_ref()).await?;
+        commit(transaction).await?;
+        Ok(user_id)
     }
 
     async fn session_and_consent(
@@ -661,6 +690,7 @@ impl Store for SqliteStore {
                 .bind(grant.created_at.timestamp_micros());
             execute(&mut *transaction, query).await?;
         }
+        self.record_with(&mut transaction, grant.audit.as_ref()).await?;
         commit(transaction).await
     }
 
@@ -740,21 +770,44 @@ impl Store for SqliteStore {
         Ok(outcome)
     }
 
-    async fn revoke_token(&self, token: &TokenReference, client: Uuid, now: Timestamp) -> Result<(), StoreError> {
+    async fn revoke_token(
+        &self,
+        token: &TokenReference,
+        client: Uuid,
+        now: Timestamp,
+        audit: Option<&Record>,
+    ) -> Result<Revoked, StoreError> {
         let now = now.timestamp_micros();
-        let query = match token {
+        let mut transaction = self.begin().await?;
+        let revoked = match token {
             TokenReference::Refresh { id, .. } => {
-                self.query(statements::REVOKE_REFRESH_TOKEN).bind(id).bind(client).bind(now)
+                let query = self.query(statements::GRANT_OF_TOKEN).bind(id).bind(client);
+                let Some(row) = optional(&mut *transaction, query).await? else {
+                    return Ok(Revoked::Nothing);
+                };
+                let (id, user_id): (Uuid, Uuid) = (row.get("grant_id")?, row.get("user_id")?);
+                execute(&mut *transaction, self.query(statements::REVOKE_GRANT).bind(id).bind(now)).await?;
+                let about = |record: &Record| Record { grant_id: Some(id), user_id: Some(user_id), ..record.clone() };
+                self.record_with(&mut transaction, audit.map(about).as_ref()).await?;
+                Revoked::Grant { id, user_id }
             }
-            TokenReference::Access { jti, client_id, expires_at, .. } => self
-                .query(statements::REVOKE_ACCESS_TOKEN)
-                .bind(jti)
-                .bind(client_id.as_str())
-                .bind(expires_at.timestamp_micros())
-                .bind(client)
-                .bind(now),
+            TokenReference::Access { jti, client_id, expires_at, .. } => {
+                let query = self
+                    .query(statements::REVOKE_ACCESS_TOKEN)
+                    .bind(jti)
+                    .bind(client_id.as_str())
+                    .bind(expires_at.timestamp_micros())
+                    .bind(client)
+                    .bind(now);
+                if execute(&mut *transaction, query).await? == 0 {
+                    return Ok(Revoked::Nothing);
+                }
+                self.record_with(&mut transaction, audit).await?;
+                Revoked::Token
+            }
         };
-        execute(&self.writer, query).await.map(drop)
+        commit(transaction).await?;
+        Ok(revoked)
     }
 
     async fn signing_keys(&self, now: Timestamp) -> Result<Vec<SealedKey>, StoreError> {

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use authly_core::{
     crypto::password::{self, PasswordCost},
     model::{Password, PasswordHash, Timestamp},
-    ports::{Clock, Entropy, HashingBusy, PasswordCheck, PasswordHashing, Signatures, Telemetry},
+    ports::{Clock, Counters, Entropy, HashingBusy, PasswordCheck, PasswordHashing, Signatures, Telemetry},
     telemetry::Event,
 };
 
@@ -37,6 +37,13 @@ impl PasswordHashing for SpinHost {
 }
 
 impl Signatures for SpinHost {}
+
+impl Counters for SpinHost {
+    /// An instance may be gone after this request, and what it had taken with it.
+    fn may_reserve(&self) -> bool {
+        false
+    }
+}
 
 /// An instance is gone before anybody could ask it: each event is a line of the log, to be counted there.
 impl Telemetry for SpinHost {

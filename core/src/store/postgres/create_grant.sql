@@ -1,8 +1,9 @@
 -- Stores a person's decision: the grant, the authorization code that leads to it (RFC 6749 §4.1.2), and the consent to
--- remember. A grant has one code, which therefore goes by the grant's id. Repeating the statement changes nothing.
+-- remember, and the event. A grant has one code, which therefore goes by the grant's id. Repeating the statement
+-- changes nothing.
 -- $1 grant, $2 user, $3 client, $4 scopes, $5 resources, $6 when they authenticated, $7 now, $8 end of the grant,
 -- $9 digest of the code, $10 end of the code, $11 redirect URI, $12 PKCE challenge, $13 whether to remember consent,
--- $14 address, $15 device
+-- $14 audit record, $15 address, $16 device
 WITH granted AS (
     INSERT INTO grants (
         id, user_id, client_id, scopes, resources, authenticated_at, created_at, expires_at, address, device
@@ -12,7 +13,7 @@ WITH granted AS (
         to_timestamp(0) + $6::int8 * interval '1 microsecond',
         to_timestamp(0) + $7::int8 * interval '1 microsecond',
         to_timestamp(0) + $8::int8 * interval '1 microsecond',
-        $14::text, $15::text
+        $15::text, $16::text
     )
     ON CONFLICT DO NOTHING
 ), issued AS (
@@ -27,6 +28,10 @@ WITH granted AS (
         to_timestamp(0) + $10::int8 * interval '1 microsecond',
         to_timestamp(0) + $7::int8 * interval '1 microsecond'
     )
+    ON CONFLICT DO NOTHING
+), recorded AS (
+    INSERT INTO audit_log
+    SELECT e.* FROM jsonb_populate_record(NULL::audit_log, $14::jsonb) AS e WHERE e.id IS NOT NULL
     ON CONFLICT DO NOTHING
 )
 INSERT INTO consents (user_id, client_id, scopes, updated_at)

@@ -38,7 +38,7 @@ async fn consented<S: Store>(world: &World<S>, client: Uuid) -> Result<Option<Sc
     let cookie = session("cookie", world.user.id, at(0));
     world.store.create_session(&cookie).await?;
     let read = world.store.session_and_consent(&cookie.digest, client, at(1)).await?;
-    world.store.end_session(&cookie.digest).await?;
+    world.store.end_session(&cookie.digest, None).await?;
     Ok(read.expect("logged in").consented)
 }
 

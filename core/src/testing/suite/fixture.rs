@@ -134,6 +134,8 @@ pub(super) fn session(cookie: &str, user: Uuid, now: Timestamp) -> NewSession {
         expires_at: now + TimeDelta::hours(1),
         origin: Origin::default(),
         replaces: None,
+        effects: None,
+        audit: None,
     }
 }
 
@@ -173,6 +175,7 @@ impl<S: Store> World<S> {
             code_challenge: Some(verifier('v').challenge()),
             origin: Origin::default(),
             remember_consent: false,
+            audit: None,
         }
     }
 

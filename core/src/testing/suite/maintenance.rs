@@ -35,7 +35,7 @@ pub async fn sweeping_nothing_removes_nothing<S: Store>(store: &Arc<S>) -> Case 
     let world = World::new(store).await?;
     let family = world.family().await?;
     store.create_session(&session("cookie", world.user.id, at(0))).await?;
-    store.revoke_token(&world.family().await?.access_token(), world.client.id, at(0)).await?;
+    store.revoke_token(&world.family().await?.access_token(), world.client.id, at(0), None).await?;
     assert_eq!(store.sweep(at(1), ALL).await?, Swept::default());
     assert_eq!(store.sweep(at(CODE_ENDS + 1), 0).await?, Swept::default());
     family.assert_alive(0, at(1)).await
@@ -85,7 +85,7 @@ pub async fn unused_refresh_tokens_are_swept<S: Store>(store: &Arc<S>) -> Case {
 pub async fn ended_revocations_are_swept<S: Store>(store: &Arc<S>) -> Case {
     let world = World::new(store).await?;
     let family = world.family().await?;
-    store.revoke_token(&family.access_token(), world.client.id, at(1)).await?;
+    store.revoke_token(&family.access_token(), world.client.id, at(1), None).await?;
     assert_eq!(sweep_all(store, 1801, ALL).await?.tokens, 1);
     assert_eq!(family.introspect(&family.access_token(), at(1802)).await?, TokenState::Inactive);
     family.rotated(0, at(1802)).await
@@ -97,7 +97,7 @@ pub async fn ended_grants_are_swept_with_all_they_have<S: Store>(store: &Arc<S>)
     let (ended, revoked) = (world.family().await?, world.family().await?);
     let live = world.family_of(NewGrant { expires_at: at(2 * GRANT_ENDS), ..world.grant() }).await?;
     live.rotated(0, at(IDLE - 1)).await?;
-    store.revoke_token(&revoked.refresh_token(0), world.client.id, at(1)).await?;
+    store.revoke_token(&revoked.refresh_token(0), world.client.id, at(1), None).await?;
     let swept = sweep_all(store, GRANT_ENDS + 1, ALL).await?;
     assert_eq!(swept.grants, 2);
     for family in [&ended, &revoked] {
@@ -116,7 +116,7 @@ pub async fn a_sweep_is_bounded<S: Store>(store: &Arc<S>) -> Case {
     for cookie in 0..5 {
         store.create_session(&session(&cookie.to_string(), world.user.id, at(0))).await?;
         let family = world.family().await?;
-        store.revoke_token(&family.access_token(), world.client.id, at(1)).await?;
+        store.revoke_token(&family.access_token(), world.client.id, at(1), None).await?;
     }
     // The grants are live, so that nothing goes along with them.
     let first = store.sweep(at(IDLE + 1), 2).await?;
@@ -155,8 +155,8 @@ pub async fn a_replay_is_noticed_after_a_sweep<S: Store>(store: &Arc<S>) -> Case
 pub async fn revocations_outlast_a_sweep<S: Store>(store: &Arc<S>) -> Case {
     let world = World::new(store).await?;
     let (by_grant, by_token) = (world.family().await?, world.family().await?);
-    store.revoke_token(&by_grant.refresh_token(0), world.client.id, at(1)).await?;
-    store.revoke_token(&by_token.access_token(), world.client.id, at(1)).await?;
+    store.revoke_token(&by_grant.refresh_token(0), world.client.id, at(1), None).await?;
+    store.revoke_token(&by_token.access_token(), world.client.id, at(1), None).await?;
     sweep_all(store, 1799, ALL).await?;
     for family in [by_grant, by_token] {
         assert_eq!(family.introspect(&family.access_token(), at(1799)).await?, TokenState::Inactive);
@@ -176,7 +176,7 @@ pub async fn everything_is_counted<S: Store>(store: &Arc<S>) -> Case {
     world.family_of(NewGrant { expires_at: at(3600), ..world.grant() }).await?;
     let all = Counts { users: 2, clients: 3, scopes: 4, sessions: 2, grants: 3 };
     assert_eq!(store.counts(at(1)).await?, all);
-    store.revoke_token(&revoked.refresh_token(0), world.client.id, at(1)).await?;
+    store.revoke_token(&revoked.refresh_token(0), world.client.id, at(1), None).await?;
     assert_eq!(store.counts(at(1)).await?, Counts { grants: 2, ..all });
     assert_eq!(store.counts(at(3600)).await?, Counts { sessions: 1, grants: 1, ..all });
     Ok(())

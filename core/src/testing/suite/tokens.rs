@@ -206,7 +206,7 @@ pub async fn an_access_token_ends_with_its_grant<S: Store>(store: &Arc<S>) -> Ca
 /// RFC 7009 §2.1: with the access tokens.
 pub async fn revoking_a_refresh_token_ends_the_grant<S: Store>(store: &Arc<S>) -> Case {
     let family = World::new(store).await?.family().await?;
-    store.revoke_token(&family.refresh_token(0), family.client.id, at(1)).await?;
+    store.revoke_token(&family.refresh_token(0), family.client.id, at(1), None).await?;
     family.assert_revoked(0, at(2)).await
 }
 
@@ -217,7 +217,7 @@ pub async fn revoking_an_old_refresh_token_ends_the_grant<S: Store>(store: &Arc<
         let family = world.family().await?;
         family.rotated(0, at(1)).await?;
         family.rotated(1, at(1)).await?;
-        store.revoke_token(&family.refresh_token(generation), family.client.id, at(seconds)).await?;
+        store.revoke_token(&family.refresh_token(generation), family.client.id, at(seconds), None).await?;
         family.assert_revoked(2, at(3)).await?;
     }
     Ok(())
@@ -227,7 +227,7 @@ pub async fn revoking_an_old_refresh_token_ends_the_grant<S: Store>(store: &Arc<
 pub async fn revoking_one_grant_spares_another<S: Store>(store: &Arc<S>) -> Case {
     let world = World::new(store).await?;
     let (family, spared) = (world.family().await?, world.family().await?);
-    store.revoke_token(&family.refresh_token(0), family.client.id, at(1)).await?;
+    store.revoke_token(&family.refresh_token(0), family.client.id, at(1), None).await?;
     spared.assert_alive(0, at(2)).await
 }
 
@@ -237,7 +237,7 @@ pub async fn a_foreign_refresh_token_is_not_revoked<S: Store>(store: &Arc<S>) ->
     let family = world.family().await?;
     family.rotated(0, at(1)).await?;
     for generation in [0, 1] {
-        store.revoke_token(&family.refresh_token(generation), world.other.id, at(2)).await?;
+        store.revoke_token(&family.refresh_token(generation), world.other.id, at(2), None).await?;
     }
     family.assert_alive(1, at(3)).await
 }
@@ -247,7 +247,7 @@ pub async fn an_access_token_is_revoked_alone<S: Store>(store: &Arc<S>) -> Case 
     let world = World::new(store).await?;
     let (family, other) = (world.family().await?, world.family().await?);
     for token in [family.access_token(), own_access_token(&world.client.client_id)] {
-        store.revoke_token(&token, world.client.id, at(1)).await?;
+        store.revoke_token(&token, world.client.id, at(1), None).await?;
         assert_eq!(state(store, &token, at(2)).await?, TokenState::Inactive);
     }
     other.assert_alive(0, at(2)).await?;
@@ -259,7 +259,7 @@ pub async fn a_foreign_access_token_is_not_revoked<S: Store>(store: &Arc<S>) -> 
     let world = World::new(store).await?;
     let family = world.family().await?;
     for token in [family.access_token(), own_access_token(&world.client.client_id)] {
-        store.revoke_token(&token, world.other.id, at(1)).await?;
+        store.revoke_token(&token, world.other.id, at(1), None).await?;
         assert_ne!(state(store, &token, at(2)).await?, TokenState::Inactive);
     }
     Ok(())
@@ -270,7 +270,7 @@ pub async fn revoking_twice_is_fine<S: Store>(store: &Arc<S>) -> Case {
     let family = World::new(store).await?.family().await?;
     for seconds in [1, 2] {
         for token in [family.access_token(), family.refresh_token(0)] {
-            store.revoke_token(&token, family.client.id, at(seconds)).await?;
+            store.revoke_token(&token, family.client.id, at(seconds), None).await?;
         }
         family.assert_revoked(0, at(seconds)).await?;
     }
@@ -288,7 +288,7 @@ pub async fn revoking_what_is_unknown_is_fine<S: Store>(store: &Arc<S>) -> Case 
         expires_at: at(GRANT_ENDS) + TimeDelta::days(1),
     };
     for token in [unknown, orphan, own_access_token(&client_id("gone"))] {
-        store.revoke_token(&token, world.client.id, at(1)).await?;
+        store.revoke_token(&token, world.client.id, at(1), None).await?;
         assert_eq!(state(store, &token, at(2)).await?, TokenState::Inactive);
     }
     Ok(())

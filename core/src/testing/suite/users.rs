@@ -155,7 +155,7 @@ pub async fn a_session_ends<S: Store>(store: &Arc<S>) -> Case {
     store.create_session(&session("cookie", ada.user.id, at(0))).await?;
     store.create_session(&session("elsewhere", ada.user.id, at(0))).await?;
     for _ in 0..2 {
-        store.end_session(&digest("cookie")).await?;
+        store.end_session(&digest("cookie"), None).await?;
         assert_eq!(store.session(&digest("cookie"), at(1)).await?, None);
     }
     assert!(store.session(&digest("elsewhere"), at(1)).await?.is_some());
