@@ -4,7 +4,7 @@
 //! the answer down, all in one `BEGIN IMMEDIATE` transaction.
 
 /// The newest migration that this release needs.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 5;
 
 macro_rules! statements {
     ($($name:ident = $file:literal,)+) => {
@@ -44,11 +44,13 @@ statements! {
     END_OWN_SESSION = "end_own_session",
     END_SESSION = "end_session",
     END_SESSIONS = "end_sessions",
+    FINISH_JOB = "finish_job",
     FORGET_CONSENT = "forget_consent",
     GRANT_OF_TOKEN = "grant_of_token",
     GRANTS_OF_USER = "grants_of_user",
     INTROSPECT_ACCESS_TOKEN = "introspect_access_token",
     INTROSPECT_REFRESH_TOKEN = "introspect_refresh_token",
+    JOBS = "jobs",
     LOAD_CODE = "load_code",
     LOAD_REFRESH_TOKEN = "load_refresh_token",
     MAIL_BACKLOG = "mail_backlog",
@@ -83,6 +85,7 @@ statements! {
     SWEEP_ORIGINS = "sweep_origins",
     SWEEP_SESSIONS = "sweep_sessions",
     SWEEP_TOKENS = "sweep_tokens",
+    TAKE_JOB = "take_job",
     USER_BY_LOGIN = "user_by_login",
     VERIFY_EMAIL = "verify_email",
 }

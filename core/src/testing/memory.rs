@@ -1,5 +1,6 @@
 mod accounts;
 mod audit;
+mod jobs;
 mod limits;
 mod outbox;
 
@@ -10,7 +11,7 @@ use std::{
 
 use uuid::Uuid;
 
-use self::{accounts::EmailTokenRow, outbox::MailRow};
+use self::{accounts::EmailTokenRow, jobs::JobRow, outbox::MailRow};
 use crate::{
     audit::Record,
     crypto::SealedKey,
@@ -57,6 +58,8 @@ struct State {
     /// By user and purpose.
     email_tokens: BTreeMap<(Uuid, EmailPurpose), EmailTokenRow>,
     outbox: Vec<MailRow>,
+    /// By name.
+    jobs: BTreeMap<&'static str, JobRow>,
 }
 
 #[derive(Debug)]

@@ -14,6 +14,7 @@ pub mod accounts;
 pub mod audit;
 pub mod clients;
 pub mod codes;
+pub mod jobs;
 pub mod limits;
 pub mod maintenance;
 pub mod outbox;
@@ -208,6 +209,16 @@ macro_rules! store_suite {
                 mail_of_no_use_is_swept,
                 two_workers_have_different_mails,
             }
+            jobs {
+                none_has_run_at_first,
+                a_run_is_recorded,
+                the_last_success_is_remembered,
+                jobs_are_apart,
+                a_lease_is_renewed_by_its_holder,
+                a_dead_holders_lease_passes_on,
+                a_late_holder_changes_nothing,
+                racers_get_one_lease,
+            }
             maintenance {
                 sweeping_nothing_removes_nothing,
                 ended_sessions_are_swept,
@@ -281,6 +292,7 @@ mod tests {
             ("audit", include_str!("suite/audit.rs")),
             ("clients", include_str!("suite/clients.rs")),
             ("codes", include_str!("suite/codes.rs")),
+            ("jobs", include_str!("suite/jobs.rs")),
             ("limits", include_str!("suite/limits.rs")),
             ("maintenance", include_str!("suite/maintenance.rs")),
             ("races", include_str!("suite/races.rs")),

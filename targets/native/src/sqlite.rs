@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod jobs;
 mod limits;
 mod outbox;
 

@@ -68,4 +68,7 @@ statements! {
     DEFER_MAIL = "defer_mail",
     MAIL_BACKLOG = "mail_backlog",
     SWEEP_MAIL = "sweep_mail",
+    TAKE_JOB = "take_job",
+    FINISH_JOB = "finish_job",
+    JOBS = "jobs",
 }
