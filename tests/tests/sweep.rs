@@ -75,7 +75,7 @@ async fn a_million_expired_tokens_are_swept_while_refreshes_go_on() {
     fill(&pool, &app, &person).await;
     eprintln!("filled in {:?}", started.elapsed());
 
-    let storm = Storm::start_paced(Duration::from_millis(50), &target, &app, &person).await;
+    let storm = Storm::start_paced(Duration::from_millis(100), &target, &app, &person).await;
     let [tokens, ended_tokens, grants, ended_grants] = count(&pool).await;
     assert_eq!((ended_tokens, ended_grants), (EXPIRED, EXPIRED));
     let run = |server: &Arc<TestServer>| {

@@ -86,6 +86,9 @@ fn table(states: &[JobState], now: Timestamp) -> Table {
     let mut table = Table::new();
     table.load_preset(NOTHING);
     table.set_header(["JOB", "STATE", "STARTED", "FINISHED", "OUTCOME", "REMOVED", "LAST SUCCESS", "ERROR"]);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     for state in states {
         let what = match state.lease_expires_at {
             Some(_) if state.is_running(now) => "running",
