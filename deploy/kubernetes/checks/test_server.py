@@ -27,9 +27,11 @@ from manifests import (
 )
 
 AUTHLY = os.environ["AUTHLY_BIN"]
+BUBBLEWRAP = shutil.which("bwrap")
 DATABASE = urlsplit(os.environ["DATABASE_ADMIN_URL"])
 # What the kubelet sends: the pod's address, which is no host that the server answers to otherwise.
-PROBE_HEADERS = {"Host": "10.1.2.3:8000", "User-Agent": "kube-probe/1.37"}
+KUBELET = {"Host": "10.1.2.3:8000", "User-Agent": "kube-probe/1.37"}
+PUBLIC = {"Host": "auth.example.com"}
 
 
 def free_port():
@@ -47,7 +49,7 @@ def eventually(condition, seconds=20):
     return found
 
 
-def get(port, path, headers=PROBE_HEADERS, method="GET", body=None):
+def get(port, path, headers=KUBELET, method="GET", body=None):
     """(status, headers, body), or none where nobody listens."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
@@ -61,9 +63,10 @@ def get(port, path, headers=PROBE_HEADERS, method="GET", body=None):
 
 
 class Pods:
-    """The pods of a set of objects, as processes of this machine."""
+    """The pods of a set of objects, as confined processes of this machine."""
 
     def __init__(self, objects, values):
+        """`values`: of each key of the Secrets."""
         self.objects = objects
         self.root = Path(tempfile.mkdtemp())
         for secret, keys in secret_keys(objects).items():
@@ -75,27 +78,32 @@ class Pods:
         shutil.rmtree(self.root)
 
     def variables(self, item):
-        """What the pod of an object has, but for the place where its secrets are mounted."""
+        return environment(self.objects, authly_container(pod_template(item)))
+
+    def command(self, item, arguments=None):
+        """The pod's command line, or the same program with other arguments, confined as its security context says:
+        the image has nothing but the program, nothing can be written, and its user has no rights."""
         template = pod_template(item)
-        container = authly_container(template)
-        mounts = mounted_secrets(template, container)
-        variables = environment(self.objects, container)
-        for name, value in variables.items():
-            directory, key = os.path.split(value)
-            if name.endswith("_FILE") and directory in mounts:
-                variables[name] = str(self.root / mounts[directory] / key)
-        return variables
-
-    def command(self, item):
-        container = authly_container(pod_template(item))
+        container, user = authly_container(template), template["spec"]["securityContext"]
         assert "command" not in container, "the image's entry point is the program"
-        return [AUTHLY, *container["args"]]
+        binds = {AUTHLY: "/authly"}
+        for path, secret in mounted_secrets(template, container).items():
+            binds[self.root / secret] = path
+        sandbox = [BUBBLEWRAP, "--unshare-user", "--unshare-ipc", "--unshare-uts", "--cap-drop", "ALL", "--new-session"]
+        sandbox += ["--die-with-parent", "--uid", user["runAsUser"], "--gid", user["runAsGroup"]]
+        sandbox += ["--proc", "/proc", "--dev", "/dev"]
+        for source, path in binds.items():
+            sandbox += ["--ro-bind", source, path]
+        # The program of a release is static; one that was built for the tests needs its libraries.
+        for path in ("/lib", "/lib64", "/usr/lib"):
+            sandbox += ["--ro-bind-try", path, path]
+        sandbox += ["--remount-ro", "/", "--", "/authly", *(arguments or container["args"])]
+        return [str(it) for it in sandbox]
 
-    def run(self, item, arguments=None, **overridden):
+    def run(self, item, arguments=None, variables=None):
         """Runs a pod to its end."""
-        command = [AUTHLY, *arguments] if arguments else self.command(item)
-        variables = self.variables(item) | overridden
-        return subprocess.run(command, env=variables, cwd=self.root, capture_output=True, text=True, timeout=60)
+        command, variables = self.command(item, arguments), variables or self.variables(item)
+        return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60)
 
 
 def generated_secrets():
@@ -145,143 +153,146 @@ class Configuration(unittest.TestCase):
 
 
 class RollOut(unittest.TestCase):
-    """Production, with a Postgres and a Redis of its own, from nothing."""
+    """An overlay from nothing, with a Postgres and a Redis of its own."""
 
-    @classmethod
-    def setUpClass(cls):
-        cls.values = generated_secrets()
-        cls.processes = []
-        objects = render_with("overlays/production", ["postgres", "redis"])
-        redis_port = free_port()
+    def install(self, objects):
+        """Makes what the overlay's servers need: secrets, the database, Redis."""
+        self.objects = objects
+        self.server, self.job, self.schedule = (
+            of_kind(objects, kind)[0] for kind in ("Deployment", "Job", "CronJob")
+        )
+        self.container = authly_container(pod_template(self.server))
+        self.redis_port, self.port, self.metrics_port = free_port(), free_port(), free_port()
         password = secrets.token_hex(16)
-        cls.values["REDIS_URL"] = f"redis://authly:{password}@127.0.0.1:{redis_port}/0"
-        acl = list(yaml.safe_load_all((HERE / "examples/secrets.yaml").read_text()))[-1]["stringData"]["users.acl"]
-        cls.values["users.acl"] = acl.replace("REPLACE", password)
-        cls.pods = Pods(objects, cls.values)
-        cls.addClassCleanup(cls.pods.remove)
-        cls.addClassCleanup(cls.stop_all)
-        cls.objects = objects
-        cls.redis_port = redis_port
-
-    @classmethod
-    def stop_all(cls):
-        for process in cls.processes:
-            process.kill()
-            process.wait()
+        self.redis_url = f"redis://authly:{password}@127.0.0.1:{self.redis_port}/0"
+        acl = (HERE / "overlays/dev/users.acl").read_text().replace("development", password)
+        self.pods = Pods(objects, generated_secrets() | {"REDIS_URL": self.redis_url, "users.acl": acl})
+        self.addCleanup(self.pods.remove)
+        self.make_database()
+        self.start_redis()
 
     def start(self, command, **options):
-        with (self.pods.root / f"{Path(command[0]).name}.log").open("wb") as log:
-            process = subprocess.Popen(command, cwd=self.pods.root, stdout=log, stderr=log, **options)
-        self.processes.append(process)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
         return process
 
     def psql(self, statement):
-        command = ["psql", os.environ["DATABASE_ADMIN_URL"], "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statement]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+        command = ["psql", DATABASE.geturl(), "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statement]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
     def make_database(self):
-        """As the image of Postgres would: the tuning is accepted, and the script makes role and database."""
-        container = of_kind(self.objects, "StatefulSet", "postgres")["spec"]["template"]["spec"]["containers"][0]
-        flags, settings = container["args"][::2], container["args"][1::2]
-        self.assertEqual(set(flags), {"-c"})
-        for setting in settings:
+        """As the image of Postgres would: the tuning is accepted, and the script makes the role and its database."""
+        container = pod_template(of_kind(self.objects, "StatefulSet", "postgres"))["spec"]["containers"][0]
+        self.assertEqual(set(container["args"][::2]), {"-c"})
+        for setting in container["args"][1::2]:
             name, _, value = setting.partition("=")
             self.psql(f"ALTER SYSTEM SET {name} = '{value}'")
         self.psql("ALTER SYSTEM RESET ALL")
-        (init,) = [it for it in of_kind(self.objects, "ConfigMap") if it["metadata"]["name"].startswith("postgres-init")]
-        script = self.pods.root / "create-database.sh"
-        script.write_text(init["data"]["create-database.sh"])
+        files = [it["data"] for it in of_kind(self.objects, "ConfigMap")]
+        (script,) = [it["create-database.sh"] for it in files if "create-database.sh" in it]
         variables = {
             "PATH": os.environ["PATH"],
             "PGHOST": DATABASE.hostname,
             "PGPORT": str(DATABASE.port),
-            "PGDATABASE": "postgres",
-            "AUTHLY_PASSWORD_FILE": str(self.pods.root / "postgres-secrets/AUTHLY_PASSWORD"),
+            "AUTHLY_PASSWORD_FILE": str(next(self.pods.root.glob("postgres-secrets*/AUTHLY_PASSWORD"))),
         }
-        subprocess.run(["bash", script], env=variables, check=True)
-        self.assertEqual(self.psql("SELECT rolsuper FROM pg_roles WHERE rolname = 'authly'"), "f")
+        subprocess.run(["bash", "-c", script], env=variables, check=True)
+        self.addCleanup(self.psql, "DROP ROLE authly")
+        self.addCleanup(self.psql, "DROP DATABASE authly WITH (FORCE)")
+        self.assertEqual(self.psql("SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = 'authly'"), "f")
 
     def start_redis(self):
-        container = of_kind(self.objects, "Deployment", "redis")["spec"]["template"]["spec"]["containers"][0]
-        file = str(self.pods.root / "redis-secrets/users.acl")
+        container = pod_template(of_kind(self.objects, "Deployment", "redis"))["spec"]["containers"][0]
+        file = str(next(self.pods.root.glob("redis-secrets*/users.acl")))
         arguments = [it.replace("/run/secrets/redis/users.acl", file) for it in container["args"]]
-        here = ["--port", str(self.redis_port), "--bind", "127.0.0.1"]
-        self.start(["redis-server", *arguments, *here])
+        self.start(["redis-server", *arguments, "--port", str(self.redis_port), "--bind", "127.0.0.1"])
 
-    def probe(self, container, name):
+    def variables(self, item):
+        """A pod's, but for the ports, which may be taken on this machine, and for mail, which must not leave it."""
+        variables = self.pods.variables(item)
+        here = {
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "METRICS_ADDRESS": f"127.0.0.1:{self.metrics_port}",
+            "SMTP_HOST": "127.0.0.1",
+        }
+        return variables | {name: value for name, value in here.items() if name in variables}
+
+    def start_server(self):
+        confined = self.start(self.pods.command(self.server), env=self.variables(self.server))
+        children = Path(f"/proc/{confined.pid}/task/{confined.pid}/children")
+        return confined, int(eventually(lambda: children.read_text().strip()))
+
+    def probe(self, name):
         """The status that the kubelet would see."""
-        probe = container[f"{name}Probe"]["httpGet"]
+        probe = self.container[f"{name}Probe"]["httpGet"]
         self.assertEqual(probe["port"], "http")
         answer = get(self.port, probe["path"])
         return answer and answer[0]
 
+    def succeed(self, item):
+        done = self.pods.run(item, variables=self.variables(item))
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def roll_out(self):
+        """From the first start to readiness."""
+        confined, pid = self.start_server()
+        # Before the migration it lives, but gets no traffic: a roll-out waits, and the old pods go on.
+        eventually(lambda: self.probe("startup") == 200)
+        self.assertEqual(self.probe("liveness"), 200)
+        self.assertEqual(self.probe("readiness"), 503)
+        # The migration is what it waits for. Run again, it does nothing.
+        self.succeed(self.job)
+        self.succeed(self.job)
+        eventually(lambda: self.probe("readiness") == 200)
+        self.assertEqual(self.probe("liveness"), 200)
+        self.succeed(self.schedule)
+        # Redis counts, under the rights that it gives.
+        eventually(lambda: json.loads(get(self.port, "/health/ready")[2])["redis"] == "ok")
+        return confined, pid
+
     def log_in(self, _):
         """A login with a wrong password: it costs one password hash."""
-        headers = {"Host": "auth.example.com"}
-        _, received, page = get(self.port, "/login", headers)
+        _, received, page = get(self.port, "/login", PUBLIC)
         cookie = "; ".join(it.split(";")[0] for it in received.get_all("set-cookie"))
         token = re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
-        form = urlencode({"csrf_token": token, "return_to": "", "username": secrets.token_hex(8), "password": "wrong"})
-        headers |= {
+        form = {"csrf_token": token, "return_to": "", "username": secrets.token_hex(8), "password": "wrong"}
+        headers = PUBLIC | {
             "Cookie": cookie,
             "Content-Type": "application/x-www-form-urlencoded",
-            "Origin": "https://auth.example.com",
+            "Origin": f"https://{PUBLIC['Host']}",
         }
-        return get(self.port, "/login", headers, "POST", form)[0]
+        return get(self.port, "/login", headers, "POST", urlencode(form))[2]
 
-    def test_roll_out(self):
-        self.make_database()
-        self.start_redis()
-        deployment = of_kind(self.objects, "Deployment", "authly")
-        container = authly_container(pod_template(deployment))
-        (migration,) = of_kind(self.objects, "Job")
-        (maintenance,) = of_kind(self.objects, "CronJob")
-
-        # The ports of this machine may be taken, and no mail leaves it.
-        self.port, metrics = free_port(), free_port()
-        here = {"HOST": "127.0.0.1", "PORT": str(self.port), "METRICS_ADDRESS": f"127.0.0.1:{metrics}"}
-        mail = {"SMTP_HOST": "127.0.0.1"}
-        variables = self.pods.variables(deployment) | here | mail
-        server = self.start(self.pods.command(deployment), env=variables)
-
-        # Before the migration it lives, but gets no traffic: a roll-out waits, and the old pods go on.
-        eventually(lambda: self.probe(container, "startup") == 200)
-        self.assertEqual(self.probe(container, "liveness"), 200)
-        self.assertEqual(self.probe(container, "readiness"), 503)
-
-        # The migration is what it waits for. Run again, it does nothing.
-        for _ in range(2):
-            migrated = self.pods.run(migration)
-            self.assertEqual(migrated.returncode, 0, migrated.stderr)
-        eventually(lambda: self.probe(container, "readiness") == 200)
-        self.assertEqual(self.probe(container, "liveness"), 200)
-
-        maintained = self.pods.run(maintenance, **mail)
-        self.assertEqual(maintained.returncode, 0, maintained.stderr)
+    def test_production(self):
+        self.install(render_with("overlays/production", ["postgres", "redis"]))
+        confined, pid = self.roll_out()
 
         # Metrics are at their own port alone.
-        self.assertIn("authly_requests_total", get(metrics, "/metrics")[2])
-        self.assertEqual(get(self.port, "/metrics", {"Host": "auth.example.com"})[0], 404)
+        self.assertIn("authly_requests_total", get(self.metrics_port, "/metrics")[2])
+        self.assertEqual(get(self.port, "/metrics", PUBLIC)[0], 404)
 
-        # Redis counts, under the rights that the example gives.
-        eventually(lambda: json.loads(get(self.port, "/health/ready")[2])["redis"] == "ok")
-
-        # Logins at once stay within the pod's memory.
+        # Logins at once stay within the pod's memory, and are counted in Redis.
         with ThreadPoolExecutor(16) as pool:
-            statuses = list(pool.map(self.log_in, range(32)))
-        self.assertEqual(set(statuses) & {500, 503}, set())
-        url = self.values["REDIS_URL"]
-        keys = subprocess.run(["redis-cli", "--no-auth-warning", "-u", url, "DBSIZE"], capture_output=True, text=True)
-        self.assertGreater(int(keys.stdout), 0, keys.stderr)
-        status = Path(f"/proc/{server.pid}/status").read_text()
-        peak = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) << 10
-        print(f"peak of memory with 16 logins at once: {peak >> 20} MiB")
-        self.assertLess(peak, quantity(container["resources"]["limits"]["memory"]))
+            for page in pool.map(self.log_in, range(32)):
+                self.assertIn("the password is wrong", page)
+        count = ["redis-cli", "--no-auth-warning", "-u", self.redis_url, "DBSIZE"]
+        self.assertGreater(int(subprocess.check_output(count)), 0)
+        peak = int(re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())[1]) << 10
+        print(f"the most memory, with 16 people who log in at once: {peak >> 20} MiB")
+        self.assertLess(peak, quantity(self.container["resources"]["limits"]["memory"]))
 
         # Stopped, it ends within the time that the pod is given.
-        grace = int(variables["SHUTDOWN_TIMEOUT_SECONDS"])
-        server.send_signal(signal.SIGTERM)
-        self.assertEqual(server.wait(timeout=grace), 0)
+        os.kill(pid, signal.SIGTERM)
+        grace = int(self.pods.variables(self.server)["SHUTDOWN_TIMEOUT_SECONDS"])
+        self.assertEqual(confined.wait(timeout=grace), 0)
+
+    def test_dev(self):
+        self.install(render(HERE / "overlays/dev"))
+        self.roll_out()
+        # What is only there in development.
+        self.assertEqual(get(self.port, "/demo", {"Host": "127.0.0.1:8000"})[0], 303)
 
 
 if __name__ == "__main__":
