@@ -39,7 +39,7 @@ clean_up() {
 trap clean_up EXIT
 
 shell_scripts() {
-  shellcheck --external-sources --source-path="$root" "$here"/check.sh "$here"/*/*/*.sh
+  shellcheck --external-sources --source-path="$root" "$here"/*.sh "$here"/*/*/*.sh
 }
 
 render_all() {

@@ -1,8 +1,12 @@
 """What must hold for every overlay, and for the base with each component."""
 
 import re
+import subprocess
 import unittest
 from urllib.parse import urlsplit
+
+import jsonschema
+import yaml
 
 from manifests import (
     COMPONENTS, HERE, OVERLAYS, authly_container, environment, matches, of_kind, pod_template, pods,
@@ -78,6 +82,16 @@ class Manifests(unittest.TestCase):
             for item in objects:
                 if item is not namespace:
                     self.assertEqual(item["metadata"].get("namespace"), name, (installation, item["metadata"]["name"]))
+
+    def test_objects_of_operators_have_the_fields_that_they_know(self):
+        schemas = yaml.safe_load((HERE / "checks/crds.yaml").read_text())
+        rules = HERE.parent / "monitoring/rules"
+        if rules.exists():
+            printed = subprocess.run([HERE / "prometheus-rules.sh", rules], check=True, stdout=subprocess.PIPE).stdout
+            self.installations["alert rules"] = list(yaml.safe_load_all(printed))
+            self.addCleanup(self.installations.pop, "alert rules")
+        for item, _ in self.every(*schemas):
+            jsonschema.validate(item, schemas[item["kind"]])
 
     def test_pods_are_restricted(self):
         for _, template, _ in self.every_pod():
