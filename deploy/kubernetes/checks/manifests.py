@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -29,6 +30,16 @@ def render_with(resource, components):
         }
         Path(directory, "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
         return render(directory)
+
+
+def installations():
+    """Every overlay, the base with each component, and the production overlay with a Postgres and a Redis of its own."""
+    yield "base", render(HERE / "base")
+    for name in OVERLAYS:
+        yield name, render(HERE / "overlays" / name)
+    for name in COMPONENTS:
+        yield f"base and {name}", render_with("base", [name])
+    yield "all", render_with("overlays/production", ["postgres", "redis"])
 
 
 def of_kind(objects, kind, name=None):
@@ -109,3 +120,9 @@ def matches(selector, labels):
     """Whether a label selector of equalities selects what has these labels."""
     assert set(selector) <= {"matchLabels"}, selector
     return selector.get("matchLabels", {}).items() <= labels.items()
+
+
+if __name__ == "__main__":
+    # Writes one file of each into the directory that is named.
+    for installation, rendered in installations():
+        Path(sys.argv[1], f"{installation}.yaml").write_text(yaml.safe_dump_all(rendered))

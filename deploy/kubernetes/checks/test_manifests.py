@@ -9,8 +9,8 @@ import jsonschema
 import yaml
 
 from manifests import (
-    COMPONENTS, HERE, OVERLAYS, authly_container, environment, matches, of_kind, pod_template, pods,
-    quantity, render, render_with, secret_files, secret_keys,
+    HERE, OVERLAYS, authly_container, environment, installations, matches, of_kind, pod_template, pods, quantity,
+    secret_files, secret_keys,
 )
 
 # The variables of the guide that this product's configuration began with.
@@ -28,13 +28,20 @@ NOT_PUBLIC = re.compile(r"/(admin|metrics|demo)(/|$)|/health/")
 SERVER_BYTES = 40 << 20
 
 
-def installations():
-    yield "base", render(HERE / "base")
-    for name in OVERLAYS:
-        yield name, render(HERE / "overlays" / name)
-    for name in COMPONENTS:
-        yield f"base and {name}", render_with("base", [name])
-    yield "all", render_with("overlays/production", ["postgres", "redis"])
+def may_talk(objects, source, target, port):
+    """Whether the policies let pods with these labels talk to others of the namespace: both sides have to."""
+
+    def allows(direction, peers, selected, peer):
+        return any(
+            matches(policy["spec"]["podSelector"], selected)
+            and any("namespaceSelector" not in it and matches(it.get("podSelector", {}), peer) for it in rule[peers])
+            and {"protocol": "TCP", "port": port} in rule["ports"]
+            for policy in of_kind(objects, "NetworkPolicy")
+            for rule in policy["spec"].get(direction, [])
+            if not any("ipBlock" in it for it in rule[peers])
+        )
+
+    return allows("egress", "to", source, target) and allows("ingress", "from", target, source)
 
 
 def server_variables(objects):
@@ -267,6 +274,14 @@ class Manifests(unittest.TestCase):
                 self.assertTrue(rule["from"] and rule["ports"])
             for rule in item["spec"].get("egress", []):
                 self.assertTrue(rule["to"] and rule["ports"])
+
+    def test_servers_and_jobs_reach_postgres_and_redis_and_nobody_else_does(self):
+        objects = self.installations["all"]
+        for source, template in pods(objects):
+            for target, port in (("postgres", "postgres"), ("redis", "redis")):
+                self.place = f"{source['metadata']['name']} to {target}"
+                labels, target_labels = template["metadata"]["labels"], {"app.kubernetes.io/name": target}
+                self.assertEqual(may_talk(objects, labels, target_labels, port), authly_container(template) is not None)
 
 
 if __name__ == "__main__":
