@@ -234,6 +234,11 @@ class Manifests(unittest.TestCase):
             for variable, secret, key in secret_files(objects):
                 self.assertIn(key, keys.get(secret, ()), (installation, variable))
 
+    def test_the_example_has_the_rights_that_dev_has(self):
+        example = yaml.safe_load_all((HERE / "examples/secrets.yaml").read_text())
+        (rights,) = [it["stringData"]["users.acl"] for it in example if "users.acl" in it["stringData"]]
+        self.assertEqual(rights.replace("REPLACE", "development"), (HERE / "overlays/dev/users.acl").read_text())
+
     def test_production_brings_no_secret(self):
         self.assertEqual(of_kind(self.production, "Secret"), [])
 

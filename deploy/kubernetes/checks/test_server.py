@@ -252,6 +252,10 @@ class RollOut(unittest.TestCase):
         eventually(lambda: json.loads(get(self.port, "/health/ready")[2])["redis"] == "ok")
         return confined, pid
 
+    def memory(self, pid, what):
+        """In bytes."""
+        return int(re.search(rf"{what}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())[1]) << 10
+
     def log_in(self, _):
         """A login with a wrong password: it costs one password hash."""
         _, received, page = get(self.port, "/login", PUBLIC)
@@ -274,13 +278,14 @@ class RollOut(unittest.TestCase):
         self.assertEqual(get(self.port, "/metrics", PUBLIC)[0], 404)
 
         # Logins at once stay within the pod's memory, and are counted in Redis.
+        idle = self.memory(pid, "VmRSS")
         with ThreadPoolExecutor(16) as pool:
             for page in pool.map(self.log_in, range(32)):
                 self.assertIn("the password is wrong", page)
         count = ["redis-cli", "--no-auth-warning", "-u", self.redis_url, "DBSIZE"]
         self.assertGreater(int(subprocess.check_output(count)), 0)
-        peak = int(re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())[1]) << 10
-        print(f"the most memory, with 16 people who log in at once: {peak >> 20} MiB")
+        peak = self.memory(pid, "VmHWM")
+        print(f"memory: {idle >> 20} MiB before, {peak >> 20} MiB at most while 16 people log in at once")
         self.assertLess(peak, quantity(self.container["resources"]["limits"]["memory"]))
 
         # Stopped, it ends within the time that the pod is given.
@@ -290,9 +295,17 @@ class RollOut(unittest.TestCase):
 
     def test_dev(self):
         self.install(render(HERE / "overlays/dev"))
-        self.roll_out()
-        # What is only there in development.
-        self.assertEqual(get(self.port, "/demo", {"Host": "127.0.0.1:8000"})[0], 303)
+        self.succeed(self.job)
+        self.start_server()
+        eventually(lambda: self.probe("readiness") == 200)
+        # The client of the demonstration was made, and is known to the authorization endpoint.
+        here = {"Host": "127.0.0.1:8000"}
+        status, headers, _ = get(self.port, "/demo", here)
+        self.assertEqual(status, 303)
+        address = urlsplit(headers["Location"])
+        status, headers, page = get(self.port, f"{address.path}?{address.query}", here)
+        self.assertEqual(status, 303, page)
+        self.assertIn("/login", headers["Location"])
 
 
 if __name__ == "__main__":
