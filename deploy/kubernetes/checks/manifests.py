@@ -33,7 +33,7 @@ def render_with(resource, components):
 
 
 def installations():
-    """Every overlay, the base with each component, and the production overlay with a Postgres and a Redis of its own."""
+    """The base, alone and with each component; every overlay; and production with a Postgres and a Redis of its own."""
     yield "base", render(HERE / "base")
     for name in OVERLAYS:
         yield name, render(HERE / "overlays" / name)
