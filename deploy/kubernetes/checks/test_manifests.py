@@ -141,7 +141,8 @@ class Manifests(unittest.TestCase):
         for name in [*OVERLAYS, "all"]:
             for item, template in pods(self.installations[name]):
                 for container in template["spec"]["containers"]:
-                    self.assertRegex(container["image"], r":\d+\.\d+(\.\d+)?(-\w+)?$|@sha256:", item["metadata"]["name"])
+                    image = container["image"]
+                    self.assertRegex(image, r":\d+\.\d+(\.\d+)?(-\w+)?$|@sha256:", item["metadata"]["name"])
 
     def test_the_migration_is_named_by_its_release(self):
         (job,) = of_kind(self.production, "Job")
