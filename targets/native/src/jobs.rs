@@ -8,10 +8,14 @@ use tokio::{sync::Notify, time::interval};
 use crate::{
     NativeConfig, NativeMailer,
     first_run::{self, FirstRunError},
+    metrics::Metrics,
 };
 
 /// How often mail that could not be sent before, or was left by another instance, is looked for.
 const MAIL_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How often mail is counted for operators: not when they ask, which many may do, and when the database hangs.
+const MAIL_COUNT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Everything once, for a schedule: the configured administrator, the maintenance, and the mail that waits.
 ///
@@ -58,5 +62,18 @@ pub async fn deliver_mail<S: Store, H: Host>(mailer: NativeMailer, server: Arc<S
             Ok(delivery) => tracing::debug!(?delivery, "mail"),
             Err(error) => tracing::warn!(%error, "mail could not be read; it is tried again at the next turn"),
         }
+    }
+}
+
+/// Tells operators now and then how much mail there is.
+pub async fn count_mail<S: Store, H: Host>(metrics: Arc<Metrics>, server: Arc<Server<S, H>>) {
+    let mut timer = interval(MAIL_COUNT_INTERVAL);
+    loop {
+        timer.tick().await;
+        let backlog = server.store().mail_backlog(server.host().now()).await;
+        if let Err(error) = &backlog {
+            tracing::debug!(%error, "mail could not be counted");
+        }
+        metrics.mail(backlog.ok());
     }
 }
