@@ -100,7 +100,6 @@ style='{extends: default, rules: {document-start: disable, line-length: {max: 13
 step 'YAML' yamllint --strict --config-data "$style" "$here" || true
 step 'scrape configuration and rules' promtool check config "$here/prometheus.yml" || true
 step 'alertmanager' amtool check-config "$here/alertmanager.yml" || true
-step 'blackbox exporter' prometheus-blackbox-exporter --config.check --config.file="$here/blackbox.yml" || true
 step 'unit tests of the rules' promtool test rules "$here"/tests/*.yml || true
 step 'alerts, their tests and their runbook' check_alerts || true
 step 'a Prometheus, a loaded server, and every query' exercise || true
