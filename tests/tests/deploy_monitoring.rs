@@ -1,12 +1,13 @@
 //! deploy/monitoring against a loaded server: a real Prometheus with its configuration reads a real server, Postgres,
-//! Redis and the issuer's certificate, and is asked everything that the dashboard and the rules ask. Run by
-//! deploy/monitoring/check.sh.
+//! Redis and the issuer's certificate, is asked everything that the dashboard and the rules ask, and tells a real
+//! Alertmanager. Run by deploy/monitoring/check.sh.
 
 use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -20,6 +21,8 @@ use authly_tests::{
     target::{Target, Tokens, http_client},
     tls,
 };
+use axum::Router;
+use bytes::Bytes;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -110,10 +113,42 @@ async fn with_tls(upstream: u16) -> (u16, String) {
     (port, authority)
 }
 
+/// What pagers and chats are sent: by which receiver of Alertmanager's configuration, and about which alerts.
+#[derive(Clone, Default)]
+struct Messages(Arc<Mutex<BTreeSet<(String, String)>>>);
+
+impl Messages {
+    /// Listens for them. Returns the address.
+    async fn listen(&self) -> String {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound").to_string();
+        let messages = self.clone();
+        let take = move |body: Bytes| {
+            messages.keep(&serde_json::from_slice(&body).expect("JSON"));
+            std::future::ready(())
+        };
+        let router = Router::new().fallback(take);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        address
+    }
+
+    fn keep(&self, message: &Value) {
+        let receiver = message["receiver"].as_str().expect("a receiver");
+        let alerts = message["alerts"].as_array().expect("alerts");
+        let alerts = alerts.iter().map(|alert| (receiver.to_owned(), named(alert).to_owned()));
+        self.0.lock().expect("nobody panics with it").extend(alerts);
+    }
+
+    fn have(&self, receiver: &str, alert: &str) -> bool {
+        self.0.lock().expect("nobody panics with it").contains(&(receiver.to_owned(), alert.to_owned()))
+    }
+}
+
 /// Prometheus with the configuration of deploy/monitoring, but for the addresses and the intervals.
 struct Prometheus {
     daemon: Daemon,
-    _exporters: [Daemon; 3],
+    _others: [Daemon; 4],
+    messages: Messages,
     directory: TempDir,
 }
 
@@ -128,7 +163,18 @@ impl Prometheus {
         let blackbox = json!({ "modules": { "http_2xx": { "prober": "http", "http": tls } } });
         fs::write(file("blackbox.yml"), blackbox.to_string()).expect("it is written");
         let data_source = format!("{postgres}?sslmode=disable");
-        let exporters = [
+        let messages = Messages::default();
+        let receiver = messages.listen().await;
+        let alertmanager = replaced(
+            &read("alertmanager.yml"),
+            &[
+                ("https://pager.example.com/", &format!("http://{receiver}/")),
+                ("https://chat.example.com/", &format!("http://{receiver}/")),
+                ("group_wait: 30s", "group_wait: 1s"),
+            ],
+        );
+        fs::write(file("alertmanager.yml"), alertmanager).expect("it is written");
+        let others = [
             Daemon::start(
                 "prometheus-postgres-exporter",
                 &["--web.listen-address=127.0.0.1:{port}"],
@@ -150,6 +196,17 @@ impl Prometheus {
                 &[],
                 &file("blackbox.log"),
             ),
+            Daemon::start(
+                "prometheus-alertmanager",
+                &[
+                    "--web.listen-address=127.0.0.1:{port}",
+                    "--cluster.listen-address=",
+                    &format!("--config.file={}", file("alertmanager.yml").display()),
+                    &format!("--storage.path={}", file("alerts").display()),
+                ],
+                &[],
+                &file("alertmanager.log"),
+            ),
         ];
         let seconds = format!("{}s", SCRAPE.as_secs());
         let config = replaced(
@@ -159,15 +216,14 @@ impl Prometheus {
                 ("scrape_timeout: 10s", &format!("scrape_timeout: {seconds}")),
                 ("evaluation_interval: 15s", &format!("evaluation_interval: {seconds}")),
                 ("rules/*.yml", &format!("{}/rules/*.yml", monitoring().display())),
-                // Nobody listens there.
-                ("alertmanager:9093", "127.0.0.1:9"),
+                ("alertmanager:9093", &others[3].address()),
                 (
                     "dns_sd_configs:\n      - names: [authly]\n        type: A\n        port: 8000\n",
                     &format!("static_configs:\n      - targets: ['127.0.0.1:{}']\n", server.port()),
                 ),
-                ("postgres-exporter:9187", &exporters[0].address()),
-                ("redis-exporter:9121", &exporters[1].address()),
-                ("blackbox-exporter:9115", &exporters[2].address()),
+                ("postgres-exporter:9187", &others[0].address()),
+                ("redis-exporter:9121", &others[1].address()),
+                ("blackbox-exporter:9115", &others[2].address()),
                 ("https://auth.example.com/", &format!("https://localhost:{tls_port}/")),
             ],
         );
@@ -182,8 +238,8 @@ impl Prometheus {
             &[],
             &file("prometheus.log"),
         );
-        let prometheus = Self { daemon, _exporters: exporters, directory };
-        prometheus.until("every target answers", || prometheus.targets_answer()).await;
+        let prometheus = Self { daemon, _others: others, messages, directory };
+        prometheus.until("every target answers", async || prometheus.targets_answer().await).await;
         prometheus
     }
 
@@ -221,7 +277,7 @@ impl Prometheus {
         self.list("/api/v1/alerts", "alerts").await
     }
 
-    async fn until<F: Future<Output = bool>>(&self, what: &str, is_so: impl Fn() -> F) {
+    async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !is_so().await {
             if Instant::now() > deadline {
@@ -269,8 +325,9 @@ async fn mishap(target: &Target) {
     assert_eq!(answer.answer()["error"], "unsupported_response_type");
 }
 
-/// What should be told to somebody: replays, guesses, strangers, a flood, and a database that is away.
-async fn trouble(target: &Target, database: &Proxy) {
+/// What should be told to somebody: replays, guesses, strangers, an audit log that takes nothing, and a database that is
+/// away.
+async fn trouble(target: &Target, database: &TestDatabase, link: &Proxy) {
     let (app, person) = (target.confidential().await, target.person().await);
     let code = target.code(&app, &person).await;
     target.exchange(&app, &code).await.expect(200);
@@ -290,12 +347,19 @@ async fn trouble(target: &Target, database: &Proxy) {
         stranger().form_body(&[("grant_type", "client_credentials")]).reply().await.expect(401);
     }
     target.get("/authorize?client_id=nobody").reply().await.expect(400);
+    let rename = async |from: &str, to: &str| {
+        let sql = sqlx::AssertSqlSafe(format!("ALTER TABLE {from} RENAME TO {to}"));
+        sqlx::raw_sql(sql).execute(database.pool()).await.expect("it may");
+    };
+    rename("audit_log", "elsewhere").await;
+    stranger().form_body(&[("grant_type", "client_credentials")]).reply().await.expect(401);
+    rename("elsewhere", "audit_log").await;
     let unknown = target.confidential().await;
-    database.set(Link::Down);
+    link.set(Link::Down);
     for _ in 0..4 {
         target.token(&unknown, &[("grant_type", "client_credentials")]).await.expect(503);
     }
-    database.set(Link::Up);
+    link.set(Link::Up);
     let deadline = Instant::now() + PATIENCE;
     while target.token(&unknown, &[("grant_type", "client_credentials")]).await.status != 200 {
         assert!(Instant::now() < deadline, "the server does not find its database again");
@@ -449,7 +513,7 @@ async fn every_query_finds_what_it_asks_for() {
     prometheus.until("no alert on a healthy server", is_quiet).await;
 
     for _ in 0..3 {
-        trouble(&target, &proxy).await;
+        trouble(&target, &database, &proxy).await;
         sleep(SCRAPE).await;
     }
     for _ in 0..2 {
@@ -465,6 +529,11 @@ async fn every_query_finds_what_it_asks_for() {
     for expected in ["AuthlyRefreshTokenReplayed", "AuthlyCodeReplayed", "AuthlyDatabaseUnavailable"] {
         assert!(alerts.iter().any(|alert| named(alert) == expected), "{expected} is not in {alerts:#?}");
     }
+    let told = async || {
+        let messages = &prometheus.messages;
+        messages.have("night", "AuthlyAuditRecordsLost") && messages.have("morning", "AuthlyRefreshTokenReplayed")
+    };
+    prometheus.until("somebody is told", told).await;
     for alert in &alerts {
         let text = alert["annotations"].to_string();
         assert!(!text.contains("{{") && !text.contains("<no value>") && !text.contains("<error"), "{text}");
