@@ -4,14 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use authly_core::{
     Server,
+    model::Timestamp,
     ports::{Clock as _, Counters as _, Telemetry},
-    store::{Backlog, Store},
+    store::{Backlog, JobState, Store},
     telemetry::Event,
 };
 use http::{HeaderValue, Response, header};
 use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-    core::Collector,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
 };
 
 use crate::{
@@ -75,6 +76,7 @@ pub struct Metrics {
     mail_waiting: Gauge,
     mail_failed: Gauge,
     services: IntGaugeVec,
+    jobs_succeeded_at: GaugeVec,
 }
 
 impl Default for Metrics {
@@ -151,6 +153,16 @@ impl Metrics {
                     &["service"],
                 ),
             ),
+            jobs_succeeded_at: register(
+                &registry,
+                GaugeVec::new(
+                    Opts::new(
+                        "authly_maintenance_last_success_timestamp_seconds",
+                        "When the job last left nothing to do, on whichever instance, since the Unix epoch; 0: never.",
+                    ),
+                    &["job"],
+                ),
+            ),
             registry,
         };
         metrics.mail(None);
@@ -186,6 +198,14 @@ impl Metrics {
         let value = |count: fn(Backlog) -> u64| backlog.map_or(f64::NAN, |backlog| count(backlog) as f64);
         self.mail_waiting.set(value(|backlog| backlog.waiting));
         self.mail_failed.set(value(|backlog| backlog.failed));
+    }
+
+    /// The states of the jobs were read.
+    pub fn jobs(&self, states: &[JobState]) {
+        for JobState { job, last_success_at, .. } in states {
+            let seconds = last_success_at.map_or(0.0, |at| (at - Timestamp::UNIX_EPOCH).as_seconds_f64());
+            self.jobs_succeeded_at.with_label_values(&[job.name()]).set(seconds);
+        }
     }
 
     /// What is told to whoever asks this server.
@@ -257,6 +277,7 @@ fn events(registry: &Registry) -> Vec<(Event, IntCounter)> {
 
 #[cfg(test)]
 mod tests {
+    use authly_core::store::Job;
     use http::StatusCode;
 
     use super::*;
@@ -273,6 +294,11 @@ mod tests {
         });
         metrics.statement("redeem_code", Duration::from_millis(1), false);
         Event::ALL.into_iter().for_each(|event| metrics.count(event));
+        let succeeded = Timestamp::from_timestamp_micros(1_795_000_000_500_000);
+        metrics.jobs(&[
+            JobState { last_success_at: succeeded, ..JobState::never(Job::AuditLog) },
+            JobState::never(Job::SigningKeys),
+        ]);
         let snapshot = Snapshot {
             pool: PoolLoad { active: 3, max: 16, waiting: 1 },
             hashing: HashingLoad { running: 1, waiting: 2, limits: HashingLimits { concurrency: 4, queue: 256 } },
@@ -298,6 +324,8 @@ mod tests {
             "authly_mail_waiting 5",
             "authly_mail_failed 1",
             "authly_service_up{service=\"redis\"} 0",
+            "authly_maintenance_last_success_timestamp_seconds{job=\"audit_log\"} 1795000000.5",
+            "authly_maintenance_last_success_timestamp_seconds{job=\"signing_keys\"} 0",
         ] {
             assert!(page.lines().any(|known| known == line), "{line} is not in\n{page}");
         }
