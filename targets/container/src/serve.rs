@@ -66,6 +66,9 @@ pub(crate) async fn serve<S: Store + Observed>(
     if let Some(address) = config.metrics_address.filter(|_| container.metrics.is_some()) {
         metrics::listen(address, Arc::clone(&container)).await?;
     }
+    if let Some(metrics) = &container.metrics {
+        tokio::spawn(jobs::count_mail(Arc::clone(metrics), Arc::clone(&container.server)));
+    }
     let (server, metrics) = (Arc::clone(&container.server), container.metrics.clone());
     tokio::spawn(jobs::maintain(config.maintenance_interval, server, metrics));
     if let Some(mailer) = mailer {

@@ -21,7 +21,8 @@ use crate::{
 /// How often mail that could not be sent before, or was left by another instance, is looked for.
 const MAIL_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How often the states of the jobs are read for the metrics: whichever instance runs them.
+/// How often the states of the jobs, whichever instance runs them, and mail are read for the metrics: not when somebody
+/// asks for those, which many may do, and when the database hangs.
 const STATES_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Everything once, for a schedule: the configured administrator, the maintenance until some time, and the mail that
@@ -112,5 +113,18 @@ pub async fn deliver_mail<S: Store, H: Host>(mailer: NativeMailer, server: Arc<S
             Ok(delivery) => tracing::debug!(?delivery, "mail"),
             Err(error) => tracing::warn!(%error, "mail could not be read; it is tried again at the next turn"),
         }
+    }
+}
+
+/// Tells operators now and then how much mail there is.
+pub async fn count_mail<S: Store, H: Host>(metrics: Arc<Metrics>, server: Arc<Server<S, H>>) {
+    let mut timer = interval(STATES_INTERVAL);
+    loop {
+        timer.tick().await;
+        let backlog = server.store().mail_backlog(server.host().now()).await;
+        if let Err(error) = &backlog {
+            tracing::debug!(%error, "mail could not be counted");
+        }
+        metrics.mail(backlog.ok());
     }
 }
