@@ -24,5 +24,5 @@ pub mod testing;
 pub mod trace;
 
 pub use endpoint::DEMO_CLIENT_ID;
-pub use request::{ClientAddress, MAX_BODY, read_body};
+pub use request::{ClientAddress, MAX_BODY, Operator, read_body};
 pub use server::Server;

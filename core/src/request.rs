@@ -21,6 +21,11 @@ pub const MAX_URI: usize = 16 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub std::net::IpAddr);
 
+/// Marks a request as the operator's own: under `/admin` it needs no token. Only code in this process can put it into a
+/// request's extensions, so nothing that comes over a network carries it.
+#[derive(Clone, Copy, Debug)]
+pub struct Operator;
+
 /// Reads a whole body of at most [`MAX_BODY`] bytes, for targets whose requests come in pieces. What it fails with is for
 /// [`Server::refuse`](crate::Server::refuse).
 pub async fn read_body<B>(body: B) -> Result<Bytes, ProtocolError>
