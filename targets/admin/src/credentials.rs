@@ -215,3 +215,38 @@ fn check_permissions(path: &Path) -> Result<(), Failure> {
 fn check_permissions(_path: &Path) -> Result<(), Failure> {
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_go_to_safe_places_only() {
+        for good in ["https://auth.example.com", "http://127.0.0.1:8000", "http://[::1]:1/", "http://localhost:1/auth"]
+        {
+            assert!(IssuerUrl::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://auth.example.com",
+            "http://127.0.0.1.example.com",
+            "http://localhost.example.com",
+            "https://user:password@auth.example.com",
+            "https://auth.example.com/?a=b",
+            "https://auth.example.com/#a",
+            "file:///etc/passwd",
+            "auth.example.com",
+            "",
+        ] {
+            assert!(matches!(IssuerUrl::parse(bad), Err(Failure::Usage(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn metadata_is_before_the_path_of_the_issuer() {
+        let metadata = |url| IssuerUrl::parse(url).expect("a URL").metadata();
+        let well_known = "https://a.example/.well-known/oauth-authorization-server";
+        assert_eq!(metadata("https://a.example/"), well_known);
+        assert_eq!(metadata("https://a.example/auth/"), format!("{well_known}/auth"));
+        assert_eq!(IssuerUrl::parse("https://a.example/auth/").expect("a URL").as_str(), "https://a.example/auth");
+    }
+}

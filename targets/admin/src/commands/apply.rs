@@ -104,19 +104,15 @@ fn read(path: &Path) -> Result<Vec<Object>, Failure> {
     let clients: Vec<Object> = serde_saphyr::from_str(&text.with_context(here)?).with_context(here)?;
     let mut seen = BTreeSet::new();
     for (number, client) in clients.iter().enumerate() {
-        let client_id = text_of(client, "client_id");
-        let Some(client_id) = client_id.filter(|id| !id.is_empty()) else {
+        let client_id = text(client, "client_id");
+        if client_id.is_empty() {
             fail!("{}: client {} has no client_id, by which it would be known", path.display(), number + 1);
-        };
+        }
         if !seen.insert(client_id) {
             fail!("{}: {client_id:?} is there twice", path.display());
         }
     }
     Ok(clients)
-}
-
-fn text_of<'a>(object: &'a Object, name: &str) -> Option<&'a str> {
-    object.get(name).and_then(Value::as_str)
 }
 
 const DRY: Change = Change { dry_run: true };
