@@ -14,4 +14,5 @@ pub mod smtp;
 pub mod spin;
 pub mod storm;
 pub mod target;
+pub mod tls;
 pub mod user_agent;

@@ -64,6 +64,27 @@ impl Shell {
         child.wait_with_output().expect("it ends")
     }
 
+    /// Runs a line of shell on a terminal of its own, where somebody types this.
+    ///
+    /// # Panics
+    /// Without script(1), which every Debian has.
+    pub fn on_terminal(&self, line: &str, typed: &str) -> Output {
+        let programs = program("authly-admin").parent().expect("a directory").display().to_string();
+        let mut child = Command::new("script")
+            .args(["--quiet", "--return", "--command", line, "/dev/null"])
+            .env_clear()
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .env("PATH", format!("{programs}:/usr/bin:/bin"))
+            .current_dir(self.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("script runs");
+        let _ = child.stdin.take().expect("piped").write_all(typed.as_bytes());
+        child.wait_with_output().expect("it ends")
+    }
+
     /// Runs it, and expects success.
     #[track_caller]
     pub fn succeed(&self, name: &str, arguments: &[&str]) -> String {

@@ -8,6 +8,7 @@ use authly_tests::{
     server::{Database, TestServer},
     shell::{Shell, stderr, stdout},
     target::Target,
+    tls::Front,
 };
 use serde_json::{Value, json};
 
@@ -125,7 +126,7 @@ async fn scopes(world: &World) {
     let scope = world.json(&[&create[..], &["--default"]].concat());
     assert_eq!((scope["default"].as_bool(), scope["active"].as_bool()), (Some(true), Some(true)));
     let said = world.fail(4, &create);
-    assert!(said.starts_with("authly-admin: ") && said.contains("invoices"), "{said}");
+    assert!(said.starts_with("authly-admin: ") && said.contains("already"), "{said}");
     let said = world.fail(1, &["scope", "create", "two words", "--description", "x"]);
     assert!(said.contains("/name"), "the member that is wrong is named: {said}");
     let list = world.json(&["scope", "list", "--query", "INVO"]);
@@ -468,6 +469,20 @@ async fn lists_are_read_page_by_page() {
     }
 }
 
+/// On a terminal it asks, and takes no for an answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_taken_back_is_asked_about() {
+    let world = World::new(Database::sqlite(), Way::Database).await;
+    world.json(&["scope", "create", "invoices", "--description", "Read your invoices"]);
+    for (typed, code) in [("n\n", 2), ("\n", 2), ("yes\n", 0)] {
+        world.json(&["scope", "show", "invoices"]);
+        let output = world.shell.on_terminal("authly-admin scope delete invoices", typed);
+        assert_eq!(output.status.code(), Some(code), "{typed:?}: {}", stdout(&output));
+        assert!(stdout(&output).contains("Delete the scope \"invoices\""), "{}", stdout(&output));
+    }
+    world.fail(3, &["scope", "show", "invoices"]);
+}
+
 /// What has no token, or not the scope, is told what is missing.
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_must_allow_it() {
@@ -519,4 +534,21 @@ fn servers_that_are_not_there() {
     shell.set("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing");
     shell.fail_with(6, ADMIN, &["client", "list"]);
     assert!(!shell.path().join("data/authly.db").exists());
+}
+
+/// A server's certificate must be vouched for: by Mozilla's list, or by the file that was given.
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_checked() {
+    let mut front = Front::open().await;
+    let server = TestServer::sqlite(&[("ISSUER_URL", &front.url())]).await;
+    front.serve(server.port());
+    let mut shell = Shell::new(&[("AUTHLY_URL", &front.url()), ("AUTHLY_TOKEN", "nonsense")]);
+    let said = shell.fail_with(6, ADMIN, &["client", "list"]);
+    assert!(said.to_lowercase().contains("certificate"), "{said}");
+    fs::write(shell.path().join("ca.pem"), front.authority()).expect("a file");
+    shell.set("AUTHLY_CA_FILE", "ca.pem");
+    // Now the server is asked, and does not know the token.
+    shell.fail_with(5, ADMIN, &["client", "list"]);
+    fs::write(shell.path().join("ca.pem"), "nothing").expect("a file");
+    assert!(shell.fail_with(1, ADMIN, &["client", "list"]).contains("ca.pem"));
 }

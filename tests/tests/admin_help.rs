@@ -7,10 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use authly_tests::{
-    server::program,
-    shell::{Shell, stderr, stdout},
-};
+use authly_tests::shell::{Shell, stderr, stdout};
 
 /// The commands that a help text lists.
 fn listed(help: &str) -> Vec<String> {
@@ -36,8 +33,11 @@ fn visit(shell: &Shell, command: &[&str]) -> usize {
 #[test]
 fn every_command_explains_itself() {
     let shell = Shell::new(&[]);
-    assert_eq!(visit(&shell, &[]), 42, "the commands");
+    assert_eq!(visit(&shell, &[]), 39, "the commands");
     let help = shell.succeed("authly-admin", &["--help"]);
+    assert!(help.starts_with("Administer Authly"), "{help}");
+    let delete = shell.succeed("authly-admin", &["scope", "delete", "--help"]);
+    assert!(delete.starts_with("Delete a scope"), "{delete}");
     for code in ["  0  done", "  3  what was named does not exist", " 10  `client apply --exit-code`"] {
         assert!(help.contains(code), "{code}: {help}");
     }
@@ -76,22 +76,10 @@ fn the_examples_of_the_readme_run() {
     let examples = examples(&fs::read_to_string(readme).expect("the README"));
     assert!(examples.len() >= 3, "{examples:?}");
     let shell = Shell::new(&[]);
-    let programs = program("authly-admin").parent().expect("a directory").display().to_string();
     for example in &examples {
         // A server elsewhere is not there; that its arguments are understood shows all the same.
         let example = if example.contains("--url") { &format!("{example} --help") } else { example };
-        let mut script = Command::new("script");
-        script.args(["--quiet", "--return", "--command", example, "/dev/null"]).env_clear();
-        script.env("PATH", format!("{programs}:/usr/bin:/bin")).current_dir(shell.path());
-        let mut child = script
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("script(1), of every Debian");
-        let password = "a password for the README\n";
-        let _ = child.stdin.take().expect("piped").write_all(password.repeat(2).as_bytes());
-        let output = child.wait_with_output().expect("it ends");
+        let output = shell.on_terminal(example, &"a password for the README\n".repeat(2));
         assert!(output.status.success(), "{example}: {}{}", stdout(&output), stderr(&output));
     }
 }

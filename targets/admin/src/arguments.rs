@@ -40,13 +40,14 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-/// Which server, and who asks it.
+// Which server, and who asks it. (Comments of arguments that are flattened into others would become their help.)
 #[derive(Args)]
 pub(crate) struct Server {
     /// Administer the server of this issuer URL over HTTP, rather than the database.
     #[arg(long, env = "AUTHLY_URL", global = true, help_heading = "Server")]
     pub(crate) url: Option<String>,
-    /// Read an access token from standard input, up to the end of the first line; else AUTHLY_TOKEN, else the login.
+    /// Read an access token from standard input, up to the end of the first line; else AUTHLY_TOKEN (or AUTHLY_TOKEN_FILE), else the
+    /// login.
     #[arg(long, global = true, help_heading = "Server")]
     pub(crate) token_stdin: bool,
     /// Trust the certificate authorities of this file (PEM), rather than Mozilla's.
@@ -95,7 +96,7 @@ pub(crate) enum Command {
     },
 }
 
-/// Of commands that change something.
+// Of commands that change something.
 #[derive(Args, Clone, Copy)]
 pub(crate) struct Change {
     /// Check everything and show what would change, but change nothing.
@@ -103,7 +104,7 @@ pub(crate) struct Change {
     pub(crate) dry_run: bool,
 }
 
-/// Of commands whose effect cannot be taken back.
+// Of commands whose effect cannot be taken back.
 #[derive(Args, Clone, Copy)]
 pub(crate) struct Irreversible {
     #[command(flatten)]
@@ -113,7 +114,7 @@ pub(crate) struct Irreversible {
     pub(crate) yes: bool,
 }
 
-/// Of commands that list.
+// Of commands that list.
 #[derive(Args, Clone, Copy)]
 pub(crate) struct Paging {
     /// No more than so many; by default all.

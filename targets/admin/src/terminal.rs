@@ -33,7 +33,7 @@ impl Irreversible {
     }
 }
 
-/// Where a password comes from.
+// Where a password comes from.
 #[derive(Args, Clone, Copy)]
 pub(crate) struct PasswordSource {
     /// Read the password from standard input, up to the end of the first line.

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 use similar::ChangeTag;
 
 use super::text;
@@ -27,8 +27,6 @@ use crate::{
 const READ_ONLY: [&str; 3] = ["previous_secret_expires_at", "created_at", "updated_at"];
 const COLUMNS: &[&str] = &["client_id", "action", "client_secret"];
 
-/// The file is a list of clients, in YAML or JSON, with the members that `client show --output yaml` has. Each needs
-/// client_id, client_name and client_type; what a client leaves out stays as it is, or takes its default.
 #[derive(Args)]
 pub(crate) struct Apply {
     /// The file; `-` is standard input.
@@ -100,8 +98,8 @@ pub(crate) async fn run(apply: &Apply, api: &Api, format: Format) -> Result<Exit
 
 fn read(path: &Path) -> Result<Vec<Object>, Failure> {
     let here = || format!("cannot read {}", path.display());
-    let text = if path == Path::new("-") { io::read_to_string(io::stdin()) } else { fs::read_to_string(path) };
-    let clients: Vec<Object> = serde_saphyr::from_str(&text.with_context(here)?).with_context(here)?;
+    let read = if path == Path::new("-") { io::read_to_string(io::stdin()) } else { fs::read_to_string(path) };
+    let clients: Vec<Object> = serde_saphyr::from_str(&read.with_context(here)?).with_context(here)?;
     let mut seen = BTreeSet::new();
     for (number, client) in clients.iter().enumerate() {
         let client_id = text(client, "client_id");

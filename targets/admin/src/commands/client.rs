@@ -47,6 +47,10 @@ pub(crate) enum ClientCommand {
         irreversible: Irreversible,
     },
     /// Make clients be as a file says: create what is missing, change what differs, leave the rest.
+    ///
+    /// The file is a list of clients, in YAML or JSON, with the members that `client show --output yaml` has; times are
+    /// passed over. Each needs client_id, and one that is missing client_name and client_type. What a client of the file
+    /// leaves out stays as it is, or takes its default.
     Apply(Apply),
 }
 
@@ -109,7 +113,7 @@ pub(crate) struct Create {
     change: Change,
 }
 
-/// What `create` and `update` have in common.
+// What `create` and `update` have in common.
 #[derive(Args)]
 struct Members {
     /// Where answers may be sent: https, a loopback address, or a private-use scheme. Repeat for several.

@@ -40,7 +40,7 @@ pub(crate) enum UserCommand {
     Delete(EndNamed),
 }
 
-/// An account, by any of its names.
+// An account, by any of its names.
 #[derive(Args)]
 pub(crate) struct Named {
     /// Id, e-mail address or user name.

@@ -33,7 +33,7 @@ impl Local {
         if let Database::Sqlite(_) = database {
             database.migrate().await.context("the migration failed")?;
         }
-        let host = NativeHost::new(config.core.password_cost, config.hashing).with_redis(config.redis_url.as_ref());
+        let host = NativeHost::new(config.core.password_cost, config.hashing);
         let server = match database {
             Database::Sqlite(store) => AnyServer::Sqlite(ready(store, &config, host).await?),
             Database::Postgres(store) => AnyServer::Postgres(ready(store, &config, host).await?),
