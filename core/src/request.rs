@@ -21,11 +21,6 @@ pub const MAX_URI: usize = 16 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub std::net::IpAddr);
 
-/// Marks a request as the operator's own: under `/admin` it needs no token. Only code in this process can put it into a
-/// request's extensions, so nothing that comes over a network carries it.
-#[derive(Clone, Copy, Debug)]
-pub struct Operator;
-
 /// Reads a whole body of at most [`MAX_BODY`] bytes, for targets whose requests come in pieces. What it fails with is for
 /// [`Server::refuse`](crate::Server::refuse).
 pub async fn read_body<B>(body: B) -> Result<Bytes, ProtocolError>
@@ -109,6 +104,13 @@ impl Parameters {
     /// Every value of a parameter that may be repeated.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The same parameters with one of another value.
+    #[must_use]
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let others = self.0.iter().filter(|(key, _)| key != name).cloned();
+        Self(others.chain([(name.to_owned(), value.to_owned())]).collect())
     }
 
     /// The same parameters, encoded.
