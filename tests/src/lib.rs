@@ -9,6 +9,7 @@ pub mod proxy;
 pub mod redis;
 pub mod scenarios;
 pub mod server;
+pub mod shell;
 pub mod smtp;
 pub mod spin;
 pub mod storm;

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::tls;
+use crate::tls::localhost;
 
 /// The account that it lets in.
 pub const USERNAME: &str = "authly";
@@ -92,7 +92,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 impl MailServer {
     /// Listens on a free port of 127.0.0.1.
     pub async fn start(encryption: Encryption) -> Self {
-        let (acceptor, authority) = tls::of_localhost();
+        let (acceptor, authority) = localhost();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let mut server = Self { port, authority, state: Arc::default(), acceptor, encryption, task: None };

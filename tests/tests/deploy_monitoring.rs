@@ -93,7 +93,7 @@ impl Drop for Daemon {
 
 /// TLS in front of a server, as a proxy would do it. Returns its port and the authority's certificate.
 async fn with_tls(upstream: u16) -> (u16, String) {
-    let (acceptor, authority) = tls::of_localhost();
+    let (acceptor, authority) = tls::localhost();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
     let port = listener.local_addr().expect("it is bound").port();
     tokio::spawn(async move {
