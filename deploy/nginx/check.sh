@@ -7,9 +7,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 case ${1:-} in
   '') ;;
-  *)
+  -h | --help)
     echo 'usage: deploy/nginx/check.sh'
     exit
+    ;;
+  *)
+    echo 'usage: deploy/nginx/check.sh' >&2
+    exit 2
     ;;
 esac
 PATH=$PATH:/usr/sbin:/sbin
