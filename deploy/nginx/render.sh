@@ -108,9 +108,11 @@ listen() {
     lines AUTHLY_LISTEN "$AUTHLY_LISTEN" '[0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+\]' 'addresses like 0.0.0.0 or [::]' \
         'listen ' ":$1;"
 }
-# One refusal is tolerated before an instance is left alone for a moment: then others answer at once.
-AUTHLY_UPSTREAM_LINES=$(lines AUTHLY_UPSTREAMS "$AUTHLY_UPSTREAMS" "($name|\[[0-9A-Fa-f:.]+\]):$number" 'host:port' \
-    'server ' ' max_fails=2 fail_timeout=2s;')
+upstreams() {
+    lines AUTHLY_UPSTREAMS "$AUTHLY_UPSTREAMS" "($name|\[[0-9A-Fa-f:.]+\]):$number" 'host:port' 'server ' " $1;"
+}
+AUTHLY_UPSTREAM_LINES=$(upstreams 'max_fails=2 fail_timeout=2s')
+AUTHLY_BACKUP_LINES=$(upstreams 'max_fails=0 backup')
 AUTHLY_ADMIN_LINES=$(lines AUTHLY_ADMIN_NETWORKS "$AUTHLY_ADMIN_NETWORKS" "$network" 'networks like 10.0.0.0/8' 'allow ' ';')
 AUTHLY_UNLIMITED_LINES=$(lines AUTHLY_UNLIMITED_NETWORKS "$AUTHLY_UNLIMITED_NETWORKS" "$network" \
     'networks like 10.0.0.0/8' '' ' 1;')
@@ -120,7 +122,7 @@ AUTHLY_LISTEN_TLS_LINES=$(listen "$AUTHLY_HTTPS_PORT ssl http2")
 AUTHLY_LISTEN_TLS_DEFAULT_LINES=$(listen "$AUTHLY_HTTPS_PORT ssl http2 default_server")
 export AUTHLY_SERVER_NAME AUTHLY_CERTIFICATE AUTHLY_CERTIFICATE_KEY AUTHLY_AUTH_RATE AUTHLY_AUTH_BURST AUTHLY_API_RATE \
     AUTHLY_API_BURST AUTHLY_NGINX_STATE AUTHLY_NGINX_PID AUTHLY_ACCESS_LOG AUTHLY_ERROR_LOG AUTHLY_ACME_ROOT \
-    AUTHLY_UPSTREAM_LINES AUTHLY_ADMIN_LINES AUTHLY_UNLIMITED_LINES AUTHLY_LISTEN_PLAIN_LINES \
+    AUTHLY_UPSTREAM_LINES AUTHLY_BACKUP_LINES AUTHLY_ADMIN_LINES AUTHLY_UNLIMITED_LINES AUTHLY_LISTEN_PLAIN_LINES \
     AUTHLY_LISTEN_PLAIN_DEFAULT_LINES AUTHLY_LISTEN_TLS_LINES AUTHLY_LISTEN_TLS_DEFAULT_LINES
 
 template=$(dirname "$0")/nginx.conf.template

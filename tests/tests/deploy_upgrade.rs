@@ -48,9 +48,6 @@ const NEXT_SCHEMA: [&str; 9] = [
     CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_grants_next_release ON grants (next_release);",
 ];
 
-/// Longer than nginx leaves an instance alone that refused connections (`fail_timeout`).
-const SETTLING: Duration = Duration::from_millis(2_500);
-
 fn migrate(authly: &Path, database: &TestDatabase) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let output = Command::new(authly)
@@ -154,9 +151,10 @@ async fn an_upgrade_fails_no_request_and_loses_no_token() {
             assert!(instance.terminate().await, "it reports success");
             eprintln!("an instance ended after {:?}", started.elapsed());
             sleep(Duration::from_millis(500)).await;
+            // It returns when the instance is ready. The next one has its turn at once.
             instance.restart().await;
-            sleep(SETTLING).await;
         }
+        sleep(Duration::from_secs(3)).await;
         stop.set(true);
     };
     tokio::join!(upgrade, use_tokens(&target, &confidential, &stop), log_in(&target, &public, &person, &stop));
@@ -168,9 +166,12 @@ async fn an_upgrade_fails_no_request_and_loses_no_token() {
     eprintln!("{} of them were refused by an instance and sent to the other", elsewhere.count());
     let failed: Vec<_> = requests.iter().filter(|request| request["status"].as_u64() >= Some(400)).collect();
     assert!(failed.is_empty(), "{failed:#?}");
-    for path in ["/auth/refresh", "/auth/token", "/auth/introspect", "/login", "/authorize"] {
+    // Enough to be in the middle of something all the time, on a machine that has other things to do as well.
+    let least =
+        [("/auth/refresh", 300), ("/auth/token", 10), ("/auth/introspect", 10), ("/login", 10), ("/authorize", 5)];
+    for (path, least) in least {
         let count = requests.iter().filter(|request| request["path"] == path).count();
-        assert!(count >= 20, "that was no load: {count} of {path}");
+        assert!(count >= least, "that was no load: {count} of {path}");
     }
     for instance in &instances {
         let address = format!("127.0.0.1:{}", instance.port());
