@@ -4,6 +4,7 @@ pub mod browser;
 pub mod container;
 pub mod http;
 pub mod lambda;
+pub mod nginx;
 pub mod postgres;
 pub mod proxy;
 pub mod redis;

@@ -82,6 +82,8 @@ pub fn program(name: &str) -> PathBuf {
 pub enum Program {
     /// The container's: `authly serve`.
     Authly,
+    /// The same of another build, or by a link that is changed before a restart.
+    File(PathBuf),
     /// A Spin application in the tests' own host.
     Spin(Application),
 }
@@ -89,8 +91,9 @@ pub enum Program {
 impl Program {
     fn command(&self, port: u16, variables: &[(String, String)]) -> Command {
         match self {
-            Self::Authly => {
-                let mut command = Command::new(program("authly"));
+            Self::Authly => Self::File(program("authly")).command(port, variables),
+            Self::File(path) => {
+                let mut command = Command::new(path);
                 // Nothing of the developer's own settings leaks in.
                 command.arg("serve").env_clear().envs(variables.iter().map(|(name, value)| (name, value)));
                 command
@@ -330,7 +333,7 @@ impl TestServer {
     pub async fn is_ready(&self) -> bool {
         let path = match &self.program {
             Program::Spin(application) => application.readiness(),
-            Program::Authly => "/health/ready",
+            Program::Authly | Program::File(_) => "/health/ready",
         };
         let ask = async {
             let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;

@@ -118,7 +118,8 @@ impl Chain {
                 // Of a host whose instance trapped. Nobody knows what was done.
                 Ok(reply) if reply.status == 500 && reply.body.is_empty() => {}
                 Ok(reply) => {
-                    assert_eq!(reply.status, 503, "an honest client is refused: {reply:?}");
+                    // 502 is a proxy's whose server died. Nobody knows either.
+                    assert!(matches!(reply.status, 502 | 503), "an honest client is refused: {reply:?}");
                     assert!(reply.header("retry-after").is_some(), "{reply:?}");
                     sleep(Duration::from_millis(20)).await;
                 }
