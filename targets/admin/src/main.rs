@@ -15,7 +15,7 @@ use authly_core::{
     server::new_id,
     store::{Created, Store},
 };
-use authly_native::{Database, NativeConfig, NativeHost, host::OsEntropy, logging};
+use authly_native::{Database, NativeConfig, NativeHost, config, host::OsEntropy, logging};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use output::{ClientView, CreatedClientView, CreatedUserView, Format, ScopeView, StatusView};
 
@@ -151,13 +151,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let config = match NativeConfig::from_environment() {
         Ok(config) => config,
-        Err(problems) => {
-            eprintln!("The configuration cannot be used:");
-            for problem in &problems {
-                eprintln!("  {problem}");
-            }
-            return ExitCode::FAILURE;
-        }
+        Err(problems) => return config::report(&problems),
     };
     logging::start("error", config.log_format);
     match run(&arguments, &config).await {

@@ -1,10 +1,6 @@
 //! HTTP over TCP: limits, the client's address, access logs, and a shutdown that finishes what is in flight.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use authly_core::{ClientAddress, Server, error::Fault, proxy::TrustedProxies, read_body, store::Store};
@@ -53,8 +49,8 @@ pub(crate) async fn serve<S: Store + Observed>(
     metrics: Option<Arc<Metrics>>,
     mailer: Option<NativeMailer>,
 ) -> anyhow::Result<()> {
-    let address = SocketAddr::new(config.host, config.port);
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let listener =
+        TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let container = Arc::new(Container {
         server: Arc::new(server),
         metrics,
