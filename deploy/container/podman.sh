@@ -1,0 +1,37 @@
+# shellcheck shell=bash
+# Sourced by checks that run containers: a Podman of their own, which knows nothing of others' images and containers and
+# leaves nothing behind. Its state is below $podman_state, which remove_podman removes.
+
+# make_podman DIRECTORY
+make_podman() {
+  podman_state=$1
+  mkdir -p "$podman_state"
+  # Neither systemd nor a journal is asked for, and no limit is raised, so that this works inside of a container as well.
+  cat >"$podman_state/containers.conf" <<CONF
+[containers]
+default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
+log_driver = "k8s-file"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+CONF
+  # vfs asks nothing of the file system, and these images are small.
+  cat >"$podman_state/storage.conf" <<CONF
+[storage]
+driver = "vfs"
+graphroot = "$podman_state/storage"
+runroot = "$podman_state/run"
+CONF
+  export CONTAINERS_CONF=$podman_state/containers.conf CONTAINERS_STORAGE_CONF=$podman_state/storage.conf
+}
+
+remove_podman() {
+  podman rm --all --force --time 1 >/dev/null 2>&1 || true
+  rm -rf "$podman_state"
+}
+
+# build_image NAME: the image of what build.sh has compiled for this machine.
+build_image() {
+  podman build --quiet --format docker --layers=false --build-arg PROGRAMS=prebuilt --file deploy/container/Dockerfile \
+    --tag "$1" . >/dev/null
+}
