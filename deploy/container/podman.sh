@@ -30,8 +30,8 @@ remove_podman() {
   rm -rf "$podman_state"
 }
 
-# build_image NAME: the image of what build.sh has compiled for this machine.
+# build_image NAME: the image of what build.sh has compiled for this machine. (Older Podmans do not set TARGETARCH.)
 build_image() {
-  podman build --quiet --format docker --layers=false --build-arg PROGRAMS=prebuilt --file deploy/container/Dockerfile \
-    --tag "$1" . >/dev/null
+  podman build --quiet --format docker --build-arg PROGRAMS=prebuilt --build-arg "TARGETARCH=$(podman info --format "{{.Host.Arch}}")" \
+    --file deploy/container/Dockerfile --tag "$1" . >/dev/null
 }

@@ -245,7 +245,8 @@ async fn health_asks_the_server_of_this_environment() {
             assert!(Instant::now() < deadline, "{host}: {}", shell.fail("authly", &["health"]));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        assert_eq!(shell.succeed("authly", &["health"]), "{\"database\":\"ok\",\"status\":\"ok\"}\n");
+        let said = shell.succeed("authly", &["health"]);
+        assert_eq!(serde_json::from_str::<Value>(&said).expect("JSON")["status"], "ok");
         let loopback = if host.contains(':') { "[::1]" } else { "127.0.0.1" };
         let url = |path: &str| format!("http://{loopback}:{port}{path}");
         Shell::new(&[]).succeed("authly", &["health", &url("/tenant/health/live")]);

@@ -61,4 +61,4 @@ RUN ["/bin/busybox", "--install", "-s", "/bin"]
 RUN chown -R 999:999 /var/lib/postgresql && chown -R 101:101 /var/lib/nginx /var/log/nginx
 ENTRYPOINT ["/entrypoint.sh"]
 DOCKERFILE
-podman build --quiet --isolation chroot --format docker --layers=false --tag "$name" "$context" >/dev/null
+podman build --quiet --isolation chroot --format docker --tag "$name" "$context" >/dev/null
