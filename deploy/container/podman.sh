@@ -5,15 +5,20 @@
 # make_podman DIRECTORY
 make_podman() {
   podman_state=$1
-  mkdir -p "$podman_state"
+  mkdir -p "$podman_state/networks"
+  local files
+  files=$(ulimit -Hn)
   # Neither systemd nor a journal is asked for, and no limit is raised, so that this works inside of a container as well.
   cat >"$podman_state/containers.conf" <<CONF
 [containers]
-default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
+default_ulimits = ["nofile=$files:$files", "nproc=4096:4096"]
 log_driver = "k8s-file"
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "none"
+[network]
+network_backend = "netavark"
+network_config_dir = "$podman_state/networks"
 CONF
   # vfs asks nothing of the file system, and these images are small.
   cat >"$podman_state/storage.conf" <<CONF

@@ -37,6 +37,8 @@ cp -a "/usr/share/postgresql/$version" "$root/usr/share/postgresql/"
 for program in /usr/sbin/nginx /usr/bin/redis-server /usr/bin/redis-cli /usr/bin/envsubst; do
     cp -L "$program" "$root$program"
 done
+mkdir -p "$root/usr/share/zoneinfo"
+cp -L /usr/share/zoneinfo/UTC "$root/usr/share/zoneinfo/UTC"
 cp -L "$(command -v busybox)" "$root/bin/busybox"
 cp "$here/entrypoint.sh" "$root/entrypoint.sh"
 
