@@ -150,8 +150,8 @@ PORT=$port
 ENV
 }
 
-# run NAME ARGUMENT…
-run() { podman run --rm --quiet "${locked[@]}" --env-file "$scratch/env" "$@"; }
+# run ARGUMENT…: configured, and kept when it has ended.
+run() { podman run --quiet "${locked[@]}" --env-file "$scratch/env" "$@"; }
 
 # Within ten seconds.
 until_healthy() {
