@@ -106,6 +106,6 @@ else
   step 'stand-in images' deploy/compose/check/stand-in.sh localhost/stand-in:check || true
   step 'the services run, locked up, and are of use' unshare --net --mount deploy/compose/check/run.sh "$copy" \
     localhost/authly:check localhost/stand-in:check || true
-  skipped 'the official images, and the profile monitoring' 'no registry of images can be reached'
+  skipped 'the official images; Grafana, Alertmanager and the exporters' 'no registry of images can be reached'
 fi
 finish 'The Compose file was checked'

@@ -1,6 +1,11 @@
 #!/bin/sh
-# The part of the Postgres image's entry point that compose.yaml relies on; other programs are just run.
+# The part of the Postgres image's entry point that compose.yaml relies on, and Prometheus' own, which takes options only;
+# other programs are just run.
 set -eu
+
+case $1 in
+    -*) set -- prometheus "$@" ;;
+esac
 
 if [ "$1" = postgres ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
     # shellcheck disable=SC2086 # These are words.

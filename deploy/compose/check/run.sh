@@ -8,7 +8,8 @@ usage: unshare --net deploy/compose/check/run.sh DIRECTORY AUTHLY_IMAGE STAND_IN
 
 Starts the stack of the copy of deploy/ in DIRECTORY, in which init.sh has been run for auth.example.com, with podman-compose,
 service by service in the order that depends_on asks for (Podman's own timers for health checks need systemd), and uses it as
-a client would: over TLS, through nginx. The images of Postgres, Redis and nginx are the stand-in's.
+a client would: over TLS, through nginx. The images of Postgres, Redis, nginx and Prometheus are the
+stand-in's.
 USAGE
 }
 
@@ -28,6 +29,7 @@ AUTHLY_IMAGE=$authly_image
 NGINX_IMAGE=$stand_in_image
 POSTGRES_IMAGE=$stand_in_image
 REDIS_IMAGE=$stand_in_image
+PROMETHEUS_IMAGE=$stand_in_image
 POSTGRES_SHARED_BUFFERS=128MB
 ENV
 
@@ -36,7 +38,7 @@ fail() {
   exit 1
 }
 
-compose() { podman-compose --in-pod false "$@"; }
+compose() { podman-compose --in-pod false --profile monitoring "$@"; }
 
 start() { compose up --detach --no-deps "$@" >up.log 2>&1 || { cat up.log >&2 && fail "cannot start $*"; }; }
 
@@ -76,18 +78,6 @@ until_healthy authly-2
 start nginx
 until_healthy nginx
 
-# ---- Nobody in there is root or could become it.
-
-for service in postgres redis authly-1 authly-2 nginx; do
-  status=/proc/$(podman inspect --format '{{.State.Pid}}' "$(container "$service")")/status
-  expected=$'CapEff 0000000000000000\nNoNewPrivs 1'
-  actual=$(awk '/^(CapEff|NoNewPrivs):/ { print substr($1, 1, length($1) - 1), $2 } /^Uid:/ && $3 == 0 { print "root" }' "$status")
-  [ "$actual" = "$expected" ] || fail "$service: $actual"
-done
-# Only nginx is reached from outside.
-[ "$(podman ps --format '{{if .Ports}}{{.Names}}{{end}}' | grep .)" = "$(container nginx)" ] || fail "$(podman ps)"
-echo 'nobody is root, and only nginx is open'
-
 # ---- It works, with one instance as with two.
 
 curl "$issuer/.well-known/oauth-authorization-server" | jq -e --arg issuer "$issuer" '.issuer == $issuer' >/dev/null
@@ -116,3 +106,32 @@ echo 'Authly sees where clients come from'
 podman exec "$(container authly-1)" authly-admin status --output json | jq -e '.users == 1' >/dev/null
 curl "$issuer/health/ready" | jq -e '.database == "ok" and .redis == "ok"' >/dev/null || fail "$(curl "$issuer/health/ready")"
 echo 'there is an administrator, and requests are counted in Redis'
+
+# ---- Prometheus finds both instances, and may read their metrics; through nginx nobody does.
+
+start prometheus
+both() {
+  command curl --silent --max-time 5 http://127.0.0.1:9090/api/v1/targets | jq -e \
+    '[.data.activeTargets[] | select(.labels.job == "authly" and .health == "up") | .scrapeUrl] | sort
+      == ["http://172.30.217.11:8000/metrics", "http://172.30.217.12:8000/metrics"]' >/dev/null 2>&1
+}
+for _ in {1..60}; do
+  if both; then break; fi
+  sleep 1
+done
+both || fail "$(command curl --silent http://127.0.0.1:9090/api/v1/targets; podman logs "$(container prometheus)" 2>&1 | tail -n 5)"
+status=$(command curl --silent --output /dev/null --write-out '%{http_code}' --resolve auth.example.com:443:127.0.0.1 --cacert secrets/tls/tls.crt "$issuer/metrics")
+[ "$status" = 404 ] || fail "/metrics through nginx: $status"
+echo 'Prometheus finds both instances'
+
+# ---- Nobody in there is root or could become it.
+
+for service in postgres redis authly-1 authly-2 nginx prometheus; do
+  status=/proc/$(podman inspect --format '{{.State.Pid}}' "$(container "$service")")/status
+  expected=$'CapEff 0000000000000000\nNoNewPrivs 1'
+  actual=$(awk '/^(CapEff|NoNewPrivs):/ { print substr($1, 1, length($1) - 1), $2 } /^Uid:/ && $3 == 0 { print "root" }' "$status")
+  [ "$actual" = "$expected" ] || fail "$service: $actual"
+done
+# Only nginx is reached from other machines.
+[ "$(podman ps --format '{{.Names}} {{.Ports}}' | grep -F 0.0.0.0: | cut -d ' ' -f 1)" = "$(container nginx)" ] || fail "$(podman ps)"
+echo 'nobody is root, and only nginx is open'
