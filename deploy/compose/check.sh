@@ -4,15 +4,16 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=tests/steps.sh
 . tests/steps.sh
-# shellcheck source=deploy/container/podman.sh
-. deploy/container/podman.sh
+# shellcheck source=deploy/container/image.sh
+. deploy/container/image.sh
 
 usage() {
   cat <<'USAGE'
 usage: deploy/compose/check.sh
 
 Validates compose.yaml against the Compose specification; resolves it with podman-compose; compares it and .env.example with
-what `authly config check` knows; and runs its services as containers in a network of their own, where Podman can.
+what `authly config check` knows; compiles the programs of the image, which takes some minutes the first time; and runs the
+services as containers in a network of their own, where Podman can.
 
 environment:
   AUTHLY_BIN   the program that checks the configuration (target/debug/authly)
@@ -98,10 +99,12 @@ step 'init.sh' initialize || finish 'There is nothing to check'
 step 'the file resolves' resolve || finish 'It cannot be read'
 step 'what is mounted is there' look_for_mounts || true
 step 'every variable is known, every default is true, and nobody has more than it needs' compare || true
-if [ ! -d target/image ]; then
-  skipped 'running the services' 'the programs of the image are not compiled: deploy/container/check.sh does so'
-elif ! { build_image localhost/authly:check && can_run; }; then
-  skipped 'running the services' "Podman cannot run containers here: $(tail -n 1 "$scratch/can_run" 2>/dev/null)"
+step 'the programs of the image compile' compile_programs || finish 'There is no image'
+step 'the image' build_image localhost/authly:check || finish 'There is no image'
+if [ "$(id -u)" -ne 0 ]; then
+  skipped 'running the services' 'a network of their own needs root'
+elif ! can_run; then
+  skipped 'running the services' "Podman cannot run containers here: $(tail -n 1 "$scratch/can_run")"
 else
   step 'stand-in images' deploy/compose/check/stand-in.sh localhost/stand-in:check || true
   step 'the services run, locked up, and are of use' unshare --net --mount deploy/compose/check/run.sh "$copy" \

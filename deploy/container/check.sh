@@ -4,8 +4,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=tests/steps.sh
 . tests/steps.sh
-# shellcheck source=deploy/container/podman.sh
-. deploy/container/podman.sh
+# shellcheck source=deploy/container/image.sh
+. deploy/container/image.sh
 
 usage() {
   cat <<'USAGE'
@@ -49,11 +49,6 @@ fail() {
 
 lint() {
   hadolint deploy/container/Dockerfile && shellcheck --external-sources deploy/container/*.sh
-}
-
-# Without what the release's profile adds: programs that are a little larger and slower, in half of the time.
-compile() {
-  CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 deploy/container/build.sh
 }
 
 inspect() { podman image inspect --format "$1" "$image"; }
@@ -220,7 +215,7 @@ SH
 }
 
 step 'linters' lint || true
-step 'the programs compile' compile || finish 'There is no image'
+step 'the programs compile' compile_programs || finish 'There is no image'
 step 'the image is built' build_image "$image" || finish 'There is no image'
 step 'size, user, command, health check, labels' describe || true
 step 'nothing is in it but two static programs and their papers' look_inside || true

@@ -37,6 +37,8 @@ for service in instances + ["migrate"]:
     result = config_check(environment_of(service))
     if result.returncode != 0:
         problems.append(f"{service}: {result.stderr}")
+if problems:
+    sys.exit("\n".join(problems))
 output = config_check(environment_of("authly-1")).stdout
 
 # ---- Without its secrets it cannot: they are read, from there.
