@@ -42,11 +42,7 @@ compose() { podman-compose --in-pod false --profile monitoring "$@"; }
 
 start() { compose up --detach --no-deps "$@" >up.log 2>&1 || { cat up.log >&2 && fail "cannot start $*"; }; }
 
-stop() {
-  compose down --volumes >down.log 2>&1 || true
-  podman rm --all --force --time 1 >/dev/null 2>&1 || true
-}
-trap stop EXIT
+trap 'podman rm --all --force --volumes --time 1 >/dev/null 2>&1 || true' EXIT
 
 container() { echo "authly_${1}_1"; }
 
@@ -83,19 +79,20 @@ until_healthy nginx
 curl "$issuer/.well-known/oauth-authorization-server" | jq -e --arg issuer "$issuer" '.issuer == $issuer' >/dev/null
 client=$(podman exec "$(container authly-1)" authly-admin client create --name Check --type confidential --scope read --output json)
 credentials=$(jq -r '.client_id + ":" + .client_secret' <<<"$client")
-token() { curl --user "$credentials" --data grant_type=client_credentials "$issuer/auth/token" | jq -er .access_token; }
 for service in authly-1 authly-2; do
-  podman stop --time 10 "$(container "$service")" >/dev/null
-  for _ in {1..5}; do token >/dev/null; done
-  podman start "$(container "$service")" >/dev/null
+  podman stop --time 10 "$(container "$service")" >/dev/null 2>&1
+  for _ in {1..5}; do
+    # With an address that is made up.
+    curl --user "$credentials" --header 'X-Forwarded-For: 203.0.113.7' --data grant_type=client_credentials "$issuer/auth/token" |
+      jq -e .access_token >/dev/null
+  done
+  podman start "$(container "$service")" >/dev/null 2>&1
   until_healthy "$service"
 done
 echo 'tokens are issued while either instance is away'
 
-# ---- Authly sees the client's address, not nginx's, and no other header than nginx's is believed.
+# ---- Authly sees the client's address (here the gateway's), not nginx's, nor what the client said.
 
-token_of_stranger() { curl --header 'X-Forwarded-For: 203.0.113.7' --user "$credentials" --data grant_type=client_credentials "$issuer/auth/token"; }
-token_of_stranger >/dev/null
 addresses=$(for service in authly-1 authly-2; do podman logs "$(container "$service")" 2>&1; done |
   jq -rR 'fromjson? | select(.path == "/auth/token") | .client_address' | sort -u)
 [ "$addresses" = 172.30.217.1 ] || fail "Authly sees $addresses"
@@ -120,8 +117,7 @@ for _ in {1..60}; do
   sleep 1
 done
 both || fail "$(command curl --silent http://127.0.0.1:9090/api/v1/targets; podman logs "$(container prometheus)" 2>&1 | tail -n 5)"
-status=$(command curl --silent --output /dev/null --write-out '%{http_code}' --resolve auth.example.com:443:127.0.0.1 --cacert secrets/tls/tls.crt "$issuer/metrics")
-[ "$status" = 404 ] || fail "/metrics through nginx: $status"
+if curl "$issuer/metrics" >metrics.log 2>&1 || ! grep -q 'error: 404' metrics.log; then fail "through nginx: $(cat metrics.log)"; fi
 echo 'Prometheus finds both instances'
 
 # ---- Nobody in there is root or could become it.
