@@ -23,6 +23,6 @@ pub mod telemetry;
 pub mod testing;
 pub mod trace;
 
-pub use endpoint::DEMO_CLIENT_ID;
+pub use endpoint::{DEMO_CLIENT_ID, Operator};
 pub use request::{ClientAddress, MAX_BODY, read_body};
 pub use server::Server;

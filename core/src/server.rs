@@ -196,11 +196,16 @@ impl<S: Store, H: Host> Server<S, H> {
         if !endpoint.methods().contains(method) {
             return Err(router::method_not_allowed(endpoint).into());
         }
-        if endpoint.counting() == Counting::Strangers {
+        let counting = endpoint.counting();
+        // A permit that is taken beforehand can only be given back by an instance that lives on.
+        let after = counting == Counting::Strangers && self.may_be_known(exchange);
+        if after {
+            self.refuse_flood(exchange).await?;
+        } else if counting == Counting::Strangers {
             self.permit(exchange).await?;
         }
         let result = self.dispatch(exchange, endpoint).await;
-        if endpoint.counting() == Counting::Failures && exchange.counted.is_open() && is_mistake(&result) {
+        if (after || counting == Counting::Failures && is_mistake(&result)) && exchange.counted.is_open() {
             self.permit(exchange).await?;
         }
         result
@@ -235,14 +240,15 @@ impl<S: Store, H: Host> Server<S, H> {
             Endpoint::Revoke => self.revoke(exchange).await,
             Endpoint::Introspect => self.introspect(exchange).await,
             Endpoint::Me => self.me(exchange).await,
-            Endpoint::Maintenance => self.run_maintenance(exchange).await,
+            // In a box: few requests need so much room.
+            endpoint if endpoint.is_admin() => Box::pin(self.administer(exchange, endpoint)).await,
             Endpoint::Metadata => Ok(self.metadata()),
             Endpoint::Jwks => self.jwks(exchange).await,
             Endpoint::Health | Endpoint::Ready => Ok(self.ready(exchange).await),
             Endpoint::Live => Ok(endpoint::health::live()),
             Endpoint::Stylesheet => Ok(endpoint::assets::stylesheet(&self.config)),
             Endpoint::Demo => self.demo(exchange).await,
-            Endpoint::DemoCallback => self.demo_callback(exchange).await,
+            _ => self.demo_callback(exchange).await,
         }
     }
 
@@ -348,6 +354,9 @@ fn check_size(request: &Request<Bytes>) -> Result<(), ProtocolError> {
 
 /// Whoever asks for HTML by name is a person.
 fn audience_of_unknown(request: &Request<Bytes>) -> Audience {
+    if request.uri().path().contains("/admin/") {
+        return Audience::Operator;
+    }
     let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.contains("text/html")) { Audience::Person } else { Audience::Program }
 }

@@ -266,6 +266,13 @@ impl TestServer {
 
     /// Runs another command of the program with the same variables, to its end, and returns what it said.
     pub fn run(&self, arguments: &[&str]) -> String {
+        let (is_success, text) = self.try_run(arguments);
+        assert!(is_success, "{arguments:?}: {text}");
+        text
+    }
+
+    /// The same, and whether it reported success.
+    pub fn try_run(&self, arguments: &[&str]) -> (bool, String) {
         let output = Command::new(program("authly"))
             .args(arguments)
             .env_clear()
@@ -275,9 +282,7 @@ impl TestServer {
             .output()
             .expect("the program runs");
         let text = [output.stdout, output.stderr].concat();
-        let text = String::from_utf8_lossy(&text).into_owned();
-        assert!(output.status.success(), "{arguments:?}: {text}");
-        text
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
     }
 
     /// Where that is kept.

@@ -62,9 +62,8 @@ pub(crate) async fn serve<S: Store + Observed>(
     if let Some(address) = config.metrics_address.filter(|_| container.metrics.is_some()) {
         metrics::listen(address, Arc::clone(&container)).await?;
     }
-    if let Some(period) = config.maintenance_interval {
-        tokio::spawn(jobs::maintain_every(period, Arc::clone(&container.server)));
-    }
+    let (server, metrics) = (Arc::clone(&container.server), container.metrics.clone());
+    tokio::spawn(jobs::maintain(config.maintenance_interval, server, metrics));
     if let Some(mailer) = mailer {
         tokio::spawn(jobs::deliver_mail(mailer, Arc::clone(&container.server), Arc::clone(&container.mail)));
     }

@@ -10,6 +10,7 @@ pub mod health;
 pub mod host;
 pub mod jobs;
 pub mod logging;
+pub mod maintenance;
 pub mod metrics;
 pub mod postgres;
 pub mod redis;

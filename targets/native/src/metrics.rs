@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use authly_core::{
     Server,
+    model::Timestamp,
     ports::{Clock as _, Telemetry},
-    store::Store,
+    store::{JobState, Store},
     telemetry::Event,
 };
 use http::{HeaderValue, Response, header};
 use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
     core::Collector,
 };
 
@@ -65,6 +66,7 @@ pub struct Metrics {
     hashes_running: IntGauge,
     hashes_waiting: IntGauge,
     signing_key_age: Gauge,
+    jobs_succeeded_at: GaugeVec,
 }
 
 impl Default for Metrics {
@@ -125,6 +127,16 @@ impl Metrics {
                 &registry,
                 Gauge::new("authly_signing_key_age_seconds", "Time since the current signing key came into use."),
             ),
+            jobs_succeeded_at: register(
+                &registry,
+                GaugeVec::new(
+                    Opts::new(
+                        "authly_maintenance_last_success_timestamp_seconds",
+                        "When the job last left nothing to do, on whichever instance, since the Unix epoch; 0: never.",
+                    ),
+                    &["job"],
+                ),
+            ),
             registry,
         };
         let build = Opts::new("authly_build_info", "The program that runs; always 1.")
@@ -151,6 +163,14 @@ impl Metrics {
         self.statements.with_label_values(&[name]).observe(duration.as_secs_f64());
         if !is_done {
             self.failed_statements.with_label_values(&[name]).inc();
+        }
+    }
+
+    /// The states of the jobs were read.
+    pub fn jobs(&self, states: &[JobState]) {
+        for JobState { job, last_success_at, .. } in states {
+            let seconds = last_success_at.map_or(0.0, |at| (at - Timestamp::UNIX_EPOCH).as_seconds_f64());
+            self.jobs_succeeded_at.with_label_values(&[job.name()]).set(seconds);
         }
     }
 
@@ -215,6 +235,7 @@ fn events(registry: &Registry) -> Vec<(Event, IntCounter)> {
 
 #[cfg(test)]
 mod tests {
+    use authly_core::store::Job;
     use http::StatusCode;
 
     use super::*;
@@ -230,6 +251,11 @@ mod tests {
         });
         metrics.statement("redeem_code", Duration::from_millis(1), false);
         Event::ALL.into_iter().for_each(|event| metrics.count(event));
+        let succeeded = Timestamp::from_timestamp_micros(1_795_000_000_500_000);
+        metrics.jobs(&[
+            JobState { last_success_at: succeeded, ..JobState::never(Job::AuditLog) },
+            JobState::never(Job::SigningKeys),
+        ]);
         let snapshot = Snapshot {
             pool: PoolLoad { active: 3, max: 16, waiting: 1 },
             hashing: HashingLoad { running: 1, waiting: 2 },
@@ -245,6 +271,8 @@ mod tests {
             "authly_db_connections_active 3",
             "authly_password_hashing_waiting 2",
             "authly_signing_key_age_seconds 86400",
+            "authly_maintenance_last_success_timestamp_seconds{job=\"audit_log\"} 1795000000.5",
+            "authly_maintenance_last_success_timestamp_seconds{job=\"signing_keys\"} 0",
         ] {
             assert!(page.lines().any(|known| known == line), "{line} is not in\n{page}");
         }

@@ -19,8 +19,8 @@ use crate::{
         PasswordHash, RedirectUri, ScopeDescription, Scopes, Timestamp, User,
     },
     store::{
-        CodeOutcome, CodeRedemption, Grant, Lookup, NewGrant, NewRefreshToken, NewSession, RefreshOutcome,
-        RefreshRotation, Store, StoreError, TokenReference, TokenState,
+        ClientFilter, ClientRecord, CodeOutcome, CodeRedemption, Grant, Lookup, NewGrant, NewRefreshToken, NewSession,
+        RefreshOutcome, RefreshRotation, Store, StoreError, TokenReference, TokenState,
     },
 };
 
@@ -106,6 +106,8 @@ pub(super) fn public_client(name: &str) -> NewClient {
         scopes: scopes("read write"),
         resources: vec![],
         introspect_all: false,
+        logo_uri: None,
+        is_active: true,
     }
 }
 
@@ -151,9 +153,9 @@ impl<S: Store> World<S> {
     pub(super) async fn new(store: &Arc<S>) -> Result<Self, StoreError> {
         let NewUser { user, password_hash } = account("ada");
         let (client, other) = (public_client("client"), public_client("other"));
-        store.create_user(&NewUser { user: user.clone(), password_hash }, at(0)).await?;
-        store.create_client(&client, at(0)).await?;
-        store.create_client(&other, at(0)).await?;
+        store.create_user(&NewUser { user: user.clone(), password_hash }, at(0), None).await?;
+        store.create_client(&client, at(0), None).await?;
+        store.create_client(&other, at(0), None).await?;
         Ok(Self { store: Arc::clone(store), user, client, other })
     }
 
@@ -308,6 +310,14 @@ impl<S: Store> Family<S> {
         Ok(())
     }
 
+    /// The grant is no more: none of its tokens is known.
+    pub(super) async fn assert_gone(&self, now: Timestamp) -> Result<(), StoreError> {
+        assert_eq!(self.introspect(&self.access_token(), now).await?, TokenState::Inactive);
+        assert_eq!(self.introspect(&self.refresh_token(0), now).await?, TokenState::Inactive);
+        assert_eq!(self.rotate(0, now).await?, RefreshOutcome::Unknown);
+        Ok(())
+    }
+
     /// The grant was revoked: no token up to this generation can be used in any way.
     pub(super) async fn assert_revoked(&self, generation: u32, now: Timestamp) -> Result<(), StoreError> {
         assert_eq!(self.introspect(&self.access_token(), now).await?, TokenState::Inactive);
@@ -352,4 +362,11 @@ pub(super) async fn race_two<A: Send + 'static, B: Send + 'static>(
     start.wait().await;
     let other = other.await;
     (one.await.expect("it does not panic"), other)
+}
+
+/// Every client but the command line's, which the migrations make.
+pub(super) async fn clients<S: Store>(store: &Arc<S>) -> Result<Vec<ClientRecord>, StoreError> {
+    let mut clients = store.client_records(&ClientFilter::default(), None, 1000).await?;
+    clients.retain(|client| client.client_id != "authly-admin");
+    Ok(clients)
 }
