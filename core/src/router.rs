@@ -51,6 +51,8 @@ pub enum Endpoint {
     Metadata,
     /// `/.well-known/jwks.json`
     Jwks,
+    /// `/openapi.json`
+    OpenApi,
     /// `/health`
     Health,
     /// `/health/live`
@@ -95,7 +97,7 @@ const METADATA: &str = "/.well-known/oauth-authorization-server";
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Home,
         Self::Authorize,
         Self::Consent,
@@ -116,6 +118,7 @@ impl Endpoint {
         Self::Maintenance,
         Self::Metadata,
         Self::Jwks,
+        Self::OpenApi,
         Self::Health,
         Self::Live,
         Self::Ready,
@@ -147,6 +150,7 @@ impl Endpoint {
             Self::Maintenance => "/admin/maintenance",
             Self::Metadata => METADATA,
             Self::Jwks => "/.well-known/jwks.json",
+            Self::OpenApi => "/openapi.json",
             Self::Health => "/health",
             Self::Live => "/health/live",
             Self::Ready => "/health/ready",
@@ -179,6 +183,7 @@ impl Endpoint {
             Self::Maintenance => "maintenance",
             Self::Metadata => "metadata",
             Self::Jwks => "jwks",
+            Self::OpenApi => "openapi",
             Self::Health => "health",
             Self::Live => "live",
             Self::Ready => "ready",
@@ -206,6 +211,7 @@ impl Endpoint {
             | Self::Me
             | Self::Metadata
             | Self::Jwks
+            | Self::OpenApi
             | Self::Health
             | Self::Live
             | Self::Ready
@@ -248,7 +254,7 @@ impl Endpoint {
     /// Who may call it from a script on another origin. Never what a person sees (OAuth 2.1 §3.1).
     pub const fn cors(self) -> Cors {
         match self {
-            Self::Metadata | Self::Jwks => Cors::Public,
+            Self::Metadata | Self::Jwks | Self::OpenApi => Cors::Public,
             Self::Token | Self::Refresh | Self::Revoke | Self::Me => Cors::Configured,
             _ => Cors::No,
         }
@@ -279,9 +285,13 @@ impl Endpoint {
             | Self::Introspect
             | Self::Me
             | Self::Maintenance => Counting::Failures,
-            Self::Metadata | Self::Jwks | Self::Health | Self::Live | Self::Ready | Self::Stylesheet => {
-                Counting::Nothing
-            }
+            Self::Metadata
+            | Self::Jwks
+            | Self::OpenApi
+            | Self::Health
+            | Self::Live
+            | Self::Ready
+            | Self::Stylesheet => Counting::Nothing,
         }
     }
 

@@ -7,7 +7,7 @@ mod limits;
 use std::{
     future::Future,
     sync::{
-        Arc, RwLock,
+        Arc, OnceLock, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -76,6 +76,7 @@ pub struct Server<S, H> {
     pub(crate) refresh_tokens: RefreshTokens,
     pub(crate) form_keys: Vec<Keyed>,
     pub(crate) metadata: Bytes,
+    pub(crate) openapi: OnceLock<Bytes>,
     mail_was_queued: AtomicBool,
     clients: Cache<ClientId, Arc<CachedClient>>,
     verified_tokens: Cache<Digest, Arc<AccessToken>>,
@@ -90,6 +91,7 @@ impl<S: Store, H: Host> Server<S, H> {
             refresh_tokens: RefreshTokens::new(&config.refresh),
             form_keys: config.root.derive("form token"),
             metadata: endpoint::metadata::document(&config).into(),
+            openapi: OnceLock::new(),
             mail_was_queued: AtomicBool::new(false),
             clients: Cache::new(CACHED_CLIENTS),
             verified_tokens: Cache::new(CACHED_TOKENS),
@@ -238,6 +240,7 @@ impl<S: Store, H: Host> Server<S, H> {
             Endpoint::Maintenance => self.run_maintenance(exchange).await,
             Endpoint::Metadata => Ok(self.metadata()),
             Endpoint::Jwks => self.jwks(exchange).await,
+            Endpoint::OpenApi => Ok(self.openapi()),
             Endpoint::Health | Endpoint::Ready => Ok(self.ready(exchange).await),
             Endpoint::Live => Ok(endpoint::health::live()),
             Endpoint::Stylesheet => Ok(endpoint::assets::stylesheet(&self.config)),
