@@ -1,9 +1,11 @@
 //! What the tests share.
 
+pub mod admin;
 pub mod browser;
 pub mod container;
 pub mod http;
 pub mod lambda;
+pub mod openapi;
 pub mod postgres;
 pub mod proxy;
 pub mod redis;
