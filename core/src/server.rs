@@ -198,11 +198,16 @@ impl<S: Store, H: Host> Server<S, H> {
         if !endpoint.methods().contains(method) {
             return Err(router::method_not_allowed(endpoint).into());
         }
-        if endpoint.counting() == Counting::Strangers {
+        let counting = endpoint.counting();
+        // A permit that is taken beforehand can only be given back by an instance that lives on.
+        let after = counting == Counting::Strangers && self.may_be_known(exchange);
+        if after {
+            self.refuse_flood(exchange).await?;
+        } else if counting == Counting::Strangers {
             self.permit(exchange).await?;
         }
         let result = self.dispatch(exchange, endpoint).await;
-        if endpoint.counting() == Counting::Failures && exchange.counted.is_open() && is_mistake(&result) {
+        if (after || counting == Counting::Failures && is_mistake(&result)) && exchange.counted.is_open() {
             self.permit(exchange).await?;
         }
         result

@@ -222,10 +222,10 @@ impl Form {
 
 /// Sends requests at the same time.
 pub async fn in_parallel(requests: impl IntoIterator<Item = RequestBuilder>) -> Vec<Reply> {
-    let mut set: tokio::task::JoinSet<Reply> = requests.into_iter().map(RequestExt::reply).collect();
+    let running: Vec<_> = requests.into_iter().map(|request| tokio::spawn(request.reply())).collect();
     let mut replies = Vec::new();
-    while let Some(reply) = set.join_next().await {
-        replies.push(reply.expect("every request is answered"));
+    for reply in running {
+        replies.push(reply.await.expect("every request is answered"));
     }
     replies
 }

@@ -13,7 +13,7 @@ use crate::{
     audit::{Event, EventType},
     error::{Error, Fault, ProtocolError},
     mail::Letter,
-    model::{ClientId, EmailToken, Origin, Scopes, SessionToken, Timestamp, User},
+    model::{ClientId, EmailToken, Origin, Password, PasswordHash, Scopes, SessionToken, Timestamp, User},
     page::{
         AccountPage, ApplicationItem, LoggedOutPage, SessionItem, UnverifiedPage, time_for_machines, time_for_people,
     },
@@ -21,7 +21,7 @@ use crate::{
     request::Parameters,
     response::{self, Reply, WithHeader, see_other},
     router::Endpoint,
-    server::{Exchange, Server},
+    server::{Exchange, Server, seconds_until},
     store::{GrantView, NewEmailToken, Session, Store, VerificationRequest},
 };
 
@@ -231,20 +231,26 @@ impl<S: Store, H: Host> Server<S, H> {
         Some(response::page(StatusCode::FORBIDDEN, &page, None))
     }
 
-    /// Whether this is the person's password, asked for once more before something that an open browser alone must not
-    /// do. The hash that it was compared with comes along.
-    async fn confirm_password(
+    /// Whether this is the person's password, asked for once more before something that an open browser or a link alone must
+    /// not do. The hash that it was compared with comes along. A wrong one is recorded as `failure`, and counted as at a login:
+    /// a stolen cookie is no way to guess on and on.
+    pub(super) async fn confirm_password(
         &self,
         exchange: &Exchange<'_>,
-        user: Uuid,
+        user: &User,
         password: &str,
-    ) -> Result<Option<crate::model::PasswordHash>, Error> {
-        let Some(password) = crate::model::Password::new(password) else {
+        failure: EventType,
+    ) -> Result<Option<PasswordHash>, Error> {
+        let Some(password) = Password::new(password) else {
             return Ok(None);
         };
-        let hash = self.store.credentials(user).await?.map(|credentials| credentials.password_hash);
+        let device = self.device_token(exchange);
+        let admitted = self.attempt_login(exchange, &user.email, device.as_ref()).await?;
+        let admitted =
+            admitted.map_err(|until| ProtocolError::too_many_requests(seconds_until(until, exchange.now)))?;
+        let hash = admitted.credentials.map(|credentials| credentials.password_hash);
         if self.host.verify(password, hash.clone()).await? == PasswordCheck::Wrong {
-            self.audit(exchange, Event::new(EventType::PasswordConfirmationFailed).user(user)).await;
+            self.audit(exchange, Event::new(failure).user(user.id)).await;
             return Ok(None);
         }
         Ok(hash)

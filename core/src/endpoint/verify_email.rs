@@ -8,9 +8,9 @@ use crate::{
     audit::{Event, EventType},
     error::Error,
     mail::{Letter, NOTICE_LIFETIME},
-    model::{EmailToken, Password},
+    model::EmailToken,
     page::{NoticePage, VerificationPage},
-    ports::{Host, PasswordCheck},
+    ports::Host,
     request::Parameters,
     response::{self, Reply},
     router::Endpoint,
@@ -43,7 +43,7 @@ impl<S: Store, H: Host> Server<S, H> {
         let form = Parameters::from_form(exchange.request)?;
         let return_to = form.get("return_to")?.unwrap_or_default();
         let is_own_form = self.is_browser_form(exchange, &form, VERIFY)?;
-        let password = Password::new(form.get("password")?.unwrap_or_default());
+        let password = form.get("password")?.unwrap_or_default();
         let Some((token, holder)) = self.email_token(exchange, &form, EmailPurpose::Verify).await? else {
             return Ok(self.link_is_over(EmailPurpose::Verify));
         };
@@ -51,13 +51,12 @@ impl<S: Store, H: Host> Server<S, H> {
         if !is_own_form {
             return self.verification_form(exchange, &refuse(FORM_EXPIRED, StatusCode::FORBIDDEN)).await;
         }
-        let Some(password) = password else {
+        if password.is_empty() {
             let error = "Enter the password of your account.";
             return self.verification_form(exchange, &refuse(error, StatusCode::UNPROCESSABLE_ENTITY)).await;
-        };
-        let hash = holder.credentials.password_hash.clone();
-        if self.host.verify(password, Some(hash)).await? == PasswordCheck::Wrong {
-            self.audit(exchange, Event::new(EventType::VerificationFailed).user(holder.credentials.user.id)).await;
+        }
+        let user = &holder.credentials.user;
+        if self.confirm_password(exchange, user, password, EventType::VerificationFailed).await?.is_none() {
             let error = "The password is wrong. Try again, or choose a new one.";
             return self.verification_form(exchange, &refuse(error, StatusCode::FORBIDDEN)).await;
         }

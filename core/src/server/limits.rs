@@ -24,7 +24,7 @@ use crate::{
     limit::{Quota, Taken},
     model::{DeviceToken, Digest, Timestamp, UserCredentials},
     ports::Host,
-    store::{Admission, Ask, AttemptCounters, LoginAttempt, Store},
+    store::{Admission, Ask, AttemptCounters, LoginAttempt, Store, StoreError},
 };
 
 const LEASES: usize = 20_000;
@@ -214,11 +214,24 @@ impl<S: Store, H: Host> Server<S, H> {
         if let Some(ask) = self.local_permit(exchange, key, quota).await? {
             let taken = match self.host.take(&ask, exchange.now).await {
                 Some(taken) => taken,
-                None => self.store.take(&ask, exchange.now).await?,
+                None => match self.store.take(&ask, exchange.now).await {
+                    Ok(taken) => taken,
+                    // Whatever a stranger could gain takes the database as well; a page that does not goes on.
+                    Err(StoreError::Unavailable(reason)) => {
+                        tracing::warn!(request_id = exchange.request_id, reason, "a request was not counted");
+                        return Ok(());
+                    }
+                    Err(error) => return Err(error.into()),
+                },
             };
             self.settle(exchange, &ask, taken).await?;
         }
         Ok(())
+    }
+
+    /// Whether a page may be for somebody who is logged in, and its request is better counted when that is known.
+    pub(super) fn may_be_known(&self, exchange: &Exchange<'_>) -> bool {
+        exchange.request.method().is_safe() && !self.host.may_reserve() && self.session_token(exchange).is_some()
     }
 
     /// Refuses a request whose address is used up and has been refused often enough not to get the benefit of the doubt
@@ -241,7 +254,7 @@ impl<S: Store, H: Host> Server<S, H> {
     pub(crate) fn give_back(&self, exchange: &Exchange<'_>) {
         let key = {
             let mut state = exchange.counted.state();
-            state.standing = None;
+            (state.standing, state.is_trusted) = (None, true);
             state.permit.take()
         };
         if let Some(key) = key {

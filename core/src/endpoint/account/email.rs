@@ -4,6 +4,7 @@ use http::StatusCode;
 
 use super::{super::register::sentence, FORM_EXPIRED};
 use crate::{
+    audit::EventType,
     error::Error,
     model::{SessionToken, User},
     page::EmailPage,
@@ -45,7 +46,11 @@ impl<S: Store, H: Host> Server<S, H> {
         if email == session.user.email {
             return refuse(StatusCode::UNPROCESSABLE_ENTITY, "That is your address already.");
         }
-        if self.confirm_password(exchange, session.user.id, current).await?.is_none() {
+        if self
+            .confirm_password(exchange, &session.user, current, EventType::PasswordConfirmationFailed)
+            .await?
+            .is_none()
+        {
             return refuse(StatusCode::FORBIDDEN, "The current password is wrong.");
         }
         self.request_verification(exchange, &session.user, &email).await?;

