@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use authly_core::model::Scopes;
+use chrono::{DateTime, Utc};
 use http::{Method, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::RequestBuilder;
@@ -32,6 +33,12 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 /// A value as a part of a path.
 pub fn path_part(value: impl Display) -> String {
     utf8_percent_encode(&value.to_string(), RESERVED).to_string()
+}
+
+/// A time in an answer (RFC 3339).
+#[track_caller]
+pub fn time(value: &Value) -> DateTime<Utc> {
+    value.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{value} is no time"))
 }
 
 /// A caller of the admin API.

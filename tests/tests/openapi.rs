@@ -14,7 +14,7 @@ use http::Method;
 fn endpoints() -> BTreeSet<(String, String)> {
     Endpoint::ALL
         .into_iter()
-        .filter(|endpoint| endpoint.audience() == Audience::Program && *endpoint != Endpoint::Stylesheet)
+        .filter(|endpoint| endpoint.audience() != Audience::Person && *endpoint != Endpoint::Stylesheet)
         .flat_map(|endpoint| endpoint.methods().iter().map(move |method| (endpoint.path().to_owned(), method)))
         .filter(|(_, method)| **method != Method::HEAD)
         .map(|(path, method)| (path, method.to_string()))

@@ -1,19 +1,15 @@
 //! The admin API where it has the server for itself: what is done here would disturb other scenarios.
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    admin::Operator,
+    admin::{Operator, time},
     http::{RequestExt as _, in_parallel},
     target::{App, Host, Person, Target},
 };
-
-fn time(value: &Value) -> DateTime<Utc> {
-    value.as_str().expect("a time").parse().expect("RFC 3339")
-}
 
 async fn keys(operator: &Operator<'_>) -> Vec<Value> {
     operator.list("/keys").await

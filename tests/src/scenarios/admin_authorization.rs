@@ -84,13 +84,13 @@ pub async fn every_operation_takes_its_own_scope(target: &Target) {
 
 /// A person's token takes an administrator; a client's own takes the scope.
 pub async fn a_persons_token_takes_an_administrator(target: &Target) {
-    let app = client(target, &SCOPES).await;
+    let app = client(target, &[SCOPES.as_slice(), &["read"]].concat()).await;
     let (person, admin) = (target.person().await, target.admin().await);
     let operator = Operator::new(target).await;
     operator.get("/status").await.expect(200);
-    let token = token_of(target, &app, &admin, "admin:system:read").await;
+    let token = token_of(target, &app, &admin, "read admin:system:read").await;
     operator.bearing(&token).get("/status").await.expect(200);
-    let token = token_of(target, &app, &person, "admin:system:read").await;
+    let token = token_of(target, &app, &person, "read admin:system:read").await;
     let reply = operator.bearing(&token).get("/status").await.expect_problem(403, "insufficient-scope");
     expect_challenge(&reply, Some("insufficient_scope"));
 }

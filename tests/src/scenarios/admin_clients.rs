@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::{
-    admin::{Operator, path_part},
+    admin::{Operator, path_part, time},
     http::{Reply, RequestExt as _, scope_set},
     target::{App, REDIRECT_URI, Target, unique},
 };
@@ -82,7 +82,7 @@ pub async fn a_client_lives_from_registration_to_deletion(target: &Target) {
 
     let changed = operator.patch(&path, &json!({ "client_name": "Shop", "logo_uri": null })).await.expect(200).json();
     assert_eq!((&changed["client_name"], &changed["logo_uri"]), (&json!("Shop"), &Value::Null));
-    assert!(changed["updated_at"].as_str() > changed["created_at"].as_str(), "{changed}");
+    assert!(time(&changed["updated_at"]) > time(&changed["created_at"]), "{changed}");
     let mut expected = shown;
     for name in ["client_name", "logo_uri", "updated_at"] {
         expected[name] = changed[name].clone();
@@ -147,8 +147,7 @@ pub async fn clients_are_found(target: &Target) {
         let ours = items.iter().filter_map(|client| client["client_id"].as_str()?.strip_suffix(&format!("-{mark}")));
         ours.collect()
     };
-    assert_eq!(found("").await, "abc", "in order of client_id");
-    assert_eq!(found(&format!("q={mark}")).await, "abc");
+    assert_eq!(found(&format!("q={mark}")).await, "abc", "in order of client_id");
     assert_eq!(found(&format!("q=KITCHEN%20{}", mark.to_uppercase())).await, "c", "in any case");
     assert_eq!(found(&format!("q=A-{mark}")).await, "a", "by the id");
     assert_eq!(found(&format!("q=100%25_%5C%20{mark}")).await, "a", "nothing in it is a pattern");
@@ -162,21 +161,15 @@ pub async fn clients_are_found(target: &Target) {
         "limit=0",
         "limit=201",
         "limit=x",
-        "limit=",
         "limit=1&limit=2",
         "client_type=odd",
         "active=maybe",
         "cursor=x",
         "cursor=%FF",
         "q=%00",
-        "colour=red",
     ] {
         operator.get(&format!("/clients?{query}")).await.expect_problem(400, "invalid-request");
     }
-    let (_, cursor) = operator.page(&format!("/clients?limit=1&q={mark}"), None).await;
-    let cursor = path_part(cursor.expect("there are three"));
-    let other_filter = operator.get(&format!("/clients?limit=1&active=true&cursor={cursor}")).await;
-    other_filter.expect_problem(400, "invalid-request");
 }
 
 /// Whoever reads page after page sees each client that was there all the time, once, whatever comes and goes.
@@ -224,8 +217,7 @@ pub async fn a_secret_is_rotated_with_an_overlap(target: &Target) {
 
     let client = rotate(json!({})).await;
     let second = with_secret(&first, &secret(&client));
-    let until = client["previous_secret_expires_at"].as_str().expect("a time").parse::<chrono::DateTime<chrono::Utc>>();
-    let seconds = (until.expect("RFC 3339") - chrono::Utc::now()).num_seconds();
+    let seconds = (time(&client["previous_secret_expires_at"]) - chrono::Utc::now()).num_seconds();
     assert!((86_300..=86_400).contains(&seconds), "a day: {client}");
     assert!(can_authenticate(target, &first).await && can_authenticate(target, &second).await);
     let shown = operator.get(&self::path(&first)).await.expect(200).json();
@@ -245,7 +237,7 @@ pub async fn a_secret_is_rotated_with_an_overlap(target: &Target) {
 
     for overlap in [json!(-1), json!(2_592_001), json!(1.5), json!("1")] {
         let reply = operator.post(&path, &json!({ "overlap_seconds": overlap })).await;
-        assert!([400, 422].contains(&reply.status), "{overlap}: {reply:?}");
+        reply.expect_problem_at(422, "invalid-value", "/overlap_seconds");
     }
     let public = target.public().await;
     let reply = operator.post(&format!("{}/secret", self::path(&public)), &json!({})).await;
@@ -334,18 +326,23 @@ pub async fn a_merge_patch_changes_what_it_names(target: &Target) {
     let request = operator.request(http::Method::PATCH, &path).typed_body("application/json", r#"{"logo_uri":null}"#);
     let after = request.reply().await.expect(200).json();
     assert!(same(&before, &after), "as it was: {after}");
-    for name in ["client_name", "redirect_uris", "grant_types", "scope", "active", "require_pkce", "introspect_all"] {
-        let mut patch = json!({});
-        patch[name] = Value::Null;
-        let reply = operator.patch(&path, &patch).await;
-        assert!([400, 422].contains(&reply.status), "{name} cannot be missing: {reply:?}");
-    }
+    let reply = operator.patch(&path, &json!({ "client_name": null })).await;
+    reply.expect_problem_at(422, "invalid-value", "/client_name");
     for name in ["client_id", "client_type", "created_at", "client_secret"] {
         let mut patch = json!({});
         patch[name] = json!("public");
-        operator.patch(&path, &patch).await.expect_problem_at(400, "invalid-request", &format!("/{name}"));
+        operator.patch(&path, &patch).await.expect_problem_at(422, "invalid-value", &format!("/{name}"));
     }
     assert!(same(&before, &operator.get(&path).await.expect(200).json()), "what was refused was not done in part");
+    // What is taken away is as if it had never been said.
+    operator.patch(&path, &json!({ "introspect_all": true, "require_pkce": false })).await.expect(200);
+    let patch = json!({ "introspect_all": null, "require_pkce": null, "grant_types": null, "resources": null });
+    let after = operator.patch(&path, &patch).await.expect(200).json();
+    assert_eq!((&after["introspect_all"], &after["require_pkce"]), (&json!(false), &json!(true)), "{after}");
+    assert_eq!(
+        (&after["grant_types"], &after["resources"]),
+        (&json!(["authorization_code", "refresh_token"]), &json!([]),)
+    );
 }
 
 /// What a client must not be is told with where it is.
@@ -390,9 +387,9 @@ pub async fn unacceptable_clients_are_refused(target: &Target) {
     ] {
         let mut body = base.clone();
         body[name] = value;
-        let reply = operator.post("/clients", &body).await;
-        assert!([400, 422].contains(&reply.status), "{name}: {reply:?}");
-        assert!(reply.text().contains(name), "it says which: {reply:?}");
+        let reply = operator.post("/clients", &body).await.expect_problem(422, "invalid-value");
+        let pointer = reply.json()["errors"][0]["pointer"].as_str().expect("a pointer").to_owned();
+        assert!(pointer.starts_with(&format!("/{name}")), "it says which: {reply:?}");
     }
     let public = json!({
         "client_name": "x", "client_type": "public", "redirect_uris": [REDIRECT_URI],
@@ -405,7 +402,7 @@ pub async fn unacceptable_clients_are_refused(target: &Target) {
         let mut body = base.clone();
         body.as_object_mut().expect("an object").remove(missing);
         let reply = operator.post("/clients", &body).await;
-        assert!([400, 422].contains(&reply.status) && reply.text().contains(missing), "{missing}: {reply:?}");
+        reply.expect_problem_at(422, "invalid-value", &format!("/{missing}"));
     }
     assert!(operator.list(&format!("/clients?q={}", base["client_id"].as_str().expect("a text"))).await.is_empty());
     operator.post("/clients", &base).await.expect(201);
@@ -429,7 +426,8 @@ pub async fn ids_are_percent_encoded_in_paths(target: &Target) {
         assert_eq!(operator.list(&format!("/clients?q={}", path_part(&id))).await.len(), 1, "{id}");
         operator.delete(&path).await.expect(204);
     }
-    for path in ["/clients/%FF", "/clients/%00", "/clients/%C3%BC"] {
-        operator.get(path).await.expect_problem(404, "not-found");
+    operator.get("/clients/%C3%BC").await.expect_problem(404, "not-found");
+    for path in ["/clients/%FF", "/clients/%00"] {
+        operator.get(path).await.expect_problem(400, "invalid-request");
     }
 }

@@ -30,7 +30,7 @@ async fn changes(operator: &Operator<'_>, target: &Target) -> Vec<(Method, Strin
     ]
 }
 
-/// Bodies that are no JSON, not an object, or have what is not known: 400, which says what it is.
+/// Bodies that are no JSON object are 400, and unknown members 422 by name.
 pub async fn malformed_bodies_are_400(target: &Target) {
     let operator = Operator::new(target).await;
     for (method, path, good) in changes(&operator, target).await {
@@ -59,7 +59,7 @@ pub async fn malformed_bodies_are_400(target: &Target) {
         let mut unknown = good.clone();
         unknown["colour"] = json!("red");
         let reply = operator.call(method.clone(), &path, Some(&unknown)).await;
-        reply.expect_problem_at(400, "invalid-request", "/colour");
+        reply.expect_problem_at(422, "invalid-value", "/colour");
         // Which of two members counts is a guess (RFC 8259 §4), so neither does.
         if let Some((name, value)) = good.as_object().and_then(|members| members.iter().next()) {
             let rest = good.to_string();
@@ -118,29 +118,21 @@ pub async fn a_large_body_is_413(target: &Target) {
 /// NUL and bytes that are no UTF-8, in paths and queries; parameters twice; headers twice; paths that are none.
 pub async fn odd_targets_and_headers_are_refused(target: &Target) {
     let operator = Operator::new(target).await;
-    for (query, status) in [
-        ("limit=1&limit=1", 400),
-        ("q=%00", 400),
-        ("q=%FF", 400),
-        ("colour=red", 400),
-        ("dry_run=true", 400),
-        ("active=TRUE", 400),
-        ("active=", 400),
-    ] {
-        operator.get(&format!("/scopes?{query}")).await.expect_problem(status, "invalid-request");
+    for query in ["limit=1&limit=1", "q=%00", "q=%FF", "active=TRUE", "active=1"] {
+        operator.get(&format!("/scopes?{query}")).await.expect_problem(400, "invalid-request");
     }
     for path in ["/scopes/%00", "/scopes/%FF", "/users/%00", "/clients/a%00b"] {
-        operator.get(path).await.expect_problem(404, "not-found");
+        operator.get(path).await.expect_problem(400, "invalid-request");
     }
     for path in
-        ["", "/", "/nope", "/clients/", "/clients//", "/clients/a/b", "/clients/a/secret/b", "/users/x/y", "/Clients"]
+        ["/", "/nope", "/clients/", "/clients//", "/clients/a/b", "/clients/a/secret/b", "/users/x/y", "/Clients"]
     {
         let reply = operator.request(Method::GET, path).reply().await;
         reply.expect_problem(404, "not-found");
     }
     let twice = operator.request(Method::GET, "/status").header(header::AUTHORIZATION, "Bearer x");
     twice.reply().await.expect_problem(400, "invalid-request");
-    for value in ["", "yes", "1", "TRUE"] {
+    for value in ["yes", "1", "TRUE"] {
         let reply = operator.post(&format!("/clients?dry_run={value}"), &json!({})).await;
         reply.expect_problem(400, "invalid-request");
     }

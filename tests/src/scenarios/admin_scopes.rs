@@ -106,6 +106,6 @@ pub async fn unacceptable_scopes_are_refused(target: &Target) {
         operator.post("/scopes", &body).await.expect_problem_at(422, "invalid-value", &format!("/{name}"));
     }
     let path = format!("/scopes/{}", target.scope().await);
-    operator.patch(&path, &json!({ "name": "other" })).await.expect_problem_at(400, "invalid-request", "/name");
+    operator.patch(&path, &json!({ "name": "other" })).await.expect_problem_at(422, "invalid-value", "/name");
     operator.patch(&path, &json!({ "description": "" })).await.expect_problem_at(422, "invalid-value", "/description");
 }

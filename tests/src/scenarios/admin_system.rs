@@ -5,15 +5,11 @@ use http::{Method, header};
 use serde_json::{Value, json};
 
 use crate::{
-    admin::{Operator, path_part},
+    admin::{Operator, path_part, time},
     http::RequestExt as _,
     openapi::Document,
     target::{REDIRECT_URI, Target, unique},
 };
-
-fn time(value: &Value) -> DateTime<Utc> {
-    value.as_str().expect("a time").parse().expect("RFC 3339")
-}
 
 /// What each job did last.
 pub async fn jobs_and_their_runs_are_listed(target: &Target) {
@@ -86,7 +82,7 @@ pub async fn every_change_is_in_the_audit_log(target: &Target) {
 
     let mut events = operator.list("/audit-log?limit=200").await;
     events.retain(|event| event["actor"] == *actor);
-    events.reverse();
+    events.sort_by_key(|event| time(&event["occurred_at"]));
     let seen: Vec<_> = events.iter().map(|event| event["event"].as_str().expect("a name")).collect();
     assert_eq!(seen, expected, "each change once, and nothing that was refused");
     for event in &events {
@@ -132,7 +128,7 @@ pub async fn the_audit_log_is_filtered_and_exported(target: &Target) {
     assert_eq!(of(&format!("&until={}", at(since - chrono::TimeDelta::minutes(5)))).await.len(), 0);
     assert_eq!(of(&format!("&since={}", at(time(&all[0]["occurred_at"])))).await, all[..1], "that time included");
     assert_eq!(of(&format!("&until={}", at(time(&all[0]["occurred_at"])))).await, all[1..], "that time excluded");
-    for query in ["since=yesterday", "outcome=odd", "limit=201", "until=2026-01-01", "event="] {
+    for query in ["since=yesterday", "outcome=odd", "limit=201", "until=2026-01-01"] {
         operator.get(&format!("/audit-log?{query}")).await.expect_problem(400, "invalid-request");
     }
 
