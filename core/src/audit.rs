@@ -9,6 +9,7 @@
 use std::{borrow::Cow, net::IpAddr};
 
 use http::header;
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
@@ -70,6 +71,11 @@ impl Outcome {
             Self::Alert => "alert",
         }
     }
+
+    /// The outcome of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Success, Self::Failure, Self::Alert].into_iter().find(|outcome| outcome.name() == name)
+    }
 }
 
 event_types! {
@@ -97,8 +103,34 @@ event_types! {
     SigningKeyCreated = "signing_key.created", Success;
     /// A signing key was made to take over from another.
     SigningKeyRotated = "signing_key.rotated", Success;
+    /// An operator withdrew every signing key, and another one took over at once.
+    SigningKeysReplaced = "signing_key.replaced", Success;
     /// An operator made an account.
     UserCreated = "user.created", Success;
+    /// An operator changed an account.
+    UserChanged = "user.changed", Success;
+    /// An operator locked an account: nobody can log in to it.
+    UserLocked = "user.locked", Success;
+    /// An operator let a locked account be used again.
+    UserUnlocked = "user.unlocked", Success;
+    /// An operator removed an account.
+    UserDeleted = "user.deleted", Success;
+    /// An operator set a person's password; sessions and grants have ended.
+    PasswordAssigned = "password.assigned", Success;
+    /// An operator registered a client.
+    ClientCreated = "client.created", Success;
+    /// An operator changed a client.
+    ClientChanged = "client.changed", Success;
+    /// An operator gave a client another secret.
+    ClientSecretRotated = "client.secret_rotated", Success;
+    /// An operator removed a client.
+    ClientDeleted = "client.deleted", Success;
+    /// An operator made a scope.
+    ScopeCreated = "scope.created", Success;
+    /// An operator changed a scope.
+    ScopeChanged = "scope.changed", Success;
+    /// An operator removed a scope.
+    ScopeDeleted = "scope.deleted", Success;
     /// Somebody asked for an account.
     Registered = "user.registered", Success;
     /// Somebody asked for an account with an address that has one.
@@ -134,6 +166,7 @@ event_types! {
 pub struct Event {
     event_type: EventType,
     user_id: Option<Uuid>,
+    actor: Option<String>,
     client_id: Option<String>,
     grant_id: Option<Uuid>,
     detail: Option<String>,
@@ -142,13 +175,19 @@ pub struct Event {
 impl Event {
     /// An event of this type.
     pub fn new(event_type: EventType) -> Self {
-        Self { event_type, user_id: None, client_id: None, grant_id: None, detail: None }
+        Self { event_type, user_id: None, actor: None, client_id: None, grant_id: None, detail: None }
     }
 
     /// The person it is about.
     #[must_use]
     pub fn user(self, user_id: Uuid) -> Self {
         Self { user_id: Some(user_id), ..self }
+    }
+
+    /// Who did it, where that is not the person it is about.
+    #[must_use]
+    pub fn actor(self, actor: impl std::fmt::Display) -> Self {
+        Self { actor: Some(actor.to_string()), ..self }
     }
 
     /// The client it is about.
@@ -171,7 +210,7 @@ impl Event {
 }
 
 /// An event as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Record {
     /// Its key, which sorts by time.
     pub id: Uuid,
@@ -181,6 +220,8 @@ pub struct Record {
     pub event: Cow<'static, str>,
     /// [`Outcome::name`].
     pub outcome: Cow<'static, str>,
+    /// Who did it, where that is not the person it is about: `user:…`, `client:…` or `operator`.
+    pub actor: Option<String>,
     /// The person it is about.
     pub user_id: Option<Uuid>,
     /// The client it is about, by its name in the protocol.
@@ -205,12 +246,13 @@ fn bounded(text: &str) -> String {
 impl Record {
     /// An event that no request led to: a job's, or an operator's at the command line.
     pub fn new(id: Uuid, occurred_at: Timestamp, event: Event) -> Self {
-        let Event { event_type, user_id, client_id, grant_id, detail } = event;
+        let Event { event_type, user_id, actor, client_id, grant_id, detail } = event;
         Self {
             id,
             occurred_at,
             event: event_type.name().into(),
             outcome: event_type.outcome().name().into(),
+            actor: actor.as_deref().map(bounded),
             user_id,
             client_id: client_id.as_deref().map(bounded),
             grant_id,
@@ -242,6 +284,7 @@ impl Record {
                     target: "authly::audit",
                     event = &*self.event,
                     outcome = &*self.outcome,
+                    actor = self.actor,
                     user_id = self.user_id.map(tracing::field::display),
                     client_id = self.client_id,
                     grant_id = self.grant_id.map(tracing::field::display),

@@ -2,6 +2,7 @@
 
 mod account;
 mod admin;
+pub use admin::Operator;
 pub(crate) mod assets;
 mod authorize;
 mod bearer;

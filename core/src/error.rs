@@ -77,6 +77,17 @@ pub struct ProtocolError {
     pub allow: Option<&'static str>,
     /// `Retry-After`, in seconds (RFC 9110 §10.2.3).
     pub retry_after: Option<u32>,
+    /// What is wrong with which member of a JSON body.
+    pub members: Vec<InvalidMember>,
+}
+
+/// A member of a JSON body that is not acceptable.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct InvalidMember {
+    /// Where it is (RFC 6901).
+    pub pointer: String,
+    /// What is wrong, and what would be right.
+    pub detail: String,
 }
 
 impl ProtocolError {
@@ -90,6 +101,7 @@ impl ProtocolError {
             challenge: None,
             allow: None,
             retry_after: None,
+            members: Vec::new(),
         }
     }
 

@@ -23,7 +23,7 @@ pub mod telemetry;
 pub mod testing;
 pub mod trace;
 
-pub use endpoint::DEMO_CLIENT_ID;
+pub use endpoint::{DEMO_CLIENT_ID, Operator};
 pub use request::{ClientAddress, MAX_BODY, read_body};
 pub use response::Audience;
 pub use server::Server;

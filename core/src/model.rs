@@ -10,7 +10,9 @@ mod scope;
 mod secret;
 mod user;
 
-pub use client::{AuthMethod, Client, ClientId, ClientSecretHash, ClientType, GrantType, InvalidClient, NewClient};
+pub use client::{
+    AuthMethod, Client, ClientId, ClientSecretHash, ClientType, GrantType, InvalidClient, NewClient, PreviousSecret,
+};
 pub use grant::{CodeChallenge, CodeVerifier, InvalidPkce, Resource};
 pub use opaque::{AuthorizationCode, ClientSecret, DeviceToken, Digest, EmailToken, SessionToken};
 pub use origin::Origin;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     config::Config,
-    error::{Error, ErrorCode, Fault, ProtocolError},
+    error::{Error, ErrorCode, Fault, InvalidMember, ProtocolError},
     page::ErrorPage,
     server::Standing,
 };
@@ -24,7 +24,8 @@ fn content_security_policy(form_action: &str) -> String {
     )
 }
 
-fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
+/// A body of this type.
+pub fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
     let mut reply = Response::new(body.into());
     *reply.status_mut() = status;
     reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -125,6 +126,52 @@ pub enum Audience {
     Person,
     /// A program.
     Program,
+    /// An operator's program, by the admin API.
+    Operator,
+}
+
+/// Problem details (RFC 9457).
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [InvalidMember],
+}
+
+/// The name of a type of problem, and what it is called. Names are stable.
+fn problem_type(status: StatusCode) -> (&'static str, &'static str) {
+    match status {
+        StatusCode::UNAUTHORIZED => ("unauthorized", "An access token is needed"),
+        StatusCode::FORBIDDEN => ("insufficient-scope", "The access token does not allow this"),
+        StatusCode::NOT_FOUND => ("not-found", "There is no such thing"),
+        StatusCode::METHOD_NOT_ALLOWED => ("method-not-allowed", "Another method is needed"),
+        StatusCode::CONFLICT => ("conflict", "It contradicts what is there"),
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::URI_TOO_LONG => ("too-large", "The request is too large"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported-media-type", "Another content type is needed"),
+        StatusCode::MISDIRECTED_REQUEST => ("misdirected", "This server does not answer for this host"),
+        StatusCode::UNPROCESSABLE_ENTITY => ("invalid-value", "Something in the body is not acceptable"),
+        StatusCode::TOO_MANY_REQUESTS => ("rate-limited", "Too many requests"),
+        StatusCode::SERVICE_UNAVAILABLE => ("unavailable", "The server cannot answer at the moment"),
+        status if status.is_server_error() => ("server-error", "Something went wrong in the server"),
+        _ => ("invalid-request", "The request is not well-formed"),
+    }
+}
+
+fn problem(error: &ProtocolError, request_id: &str) -> Reply {
+    let (name, title) = problem_type(error.status);
+    let problem = Problem {
+        r#type: format!("urn:authly:problem:{name}"),
+        title,
+        status: error.status.as_u16(),
+        detail: &error.description,
+        request_id,
+        errors: &error.members,
+    };
+    json(error.status, &problem).with_header(header::CONTENT_TYPE, "application/problem+json")
 }
 
 #[derive(Serialize)]
@@ -166,6 +213,7 @@ fn protocol_error(error: &ProtocolError, audience: Audience, config: &Config, re
             error.status,
             &ErrorBody { error: error.code.as_str(), error_description: &error.description, request_id },
         ),
+        Audience::Operator => problem(error, request_id),
         Audience::Person => {
             let (title, advice) = for_people(error);
             let template = ErrorPage {

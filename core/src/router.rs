@@ -45,8 +45,40 @@ pub enum Endpoint {
     Introspect,
     /// `/api/v1/users/me`
     Me,
+    /// `/admin/clients`
+    AdminClients,
+    /// `/admin/clients/{client_id}`
+    AdminClient,
+    /// `/admin/clients/{client_id}/secret`
+    AdminClientSecret,
+    /// `/admin/scopes`
+    AdminScopes,
+    /// `/admin/scopes/{name}`
+    AdminScope,
+    /// `/admin/users`
+    AdminUsers,
+    /// `/admin/users/{id}`
+    AdminUser,
+    /// `/admin/users/{id}/password`
+    AdminUserPassword,
+    /// `/admin/users/{id}/logout`
+    AdminUserLogout,
+    /// `/admin/sessions`
+    AdminSessions,
+    /// `/admin/sessions/{id}`
+    AdminSession,
+    /// `/admin/grants`
+    AdminGrants,
+    /// `/admin/grants/{id}`
+    AdminGrant,
+    /// `/admin/keys`
+    AdminKeys,
+    /// `/admin/audit-log`
+    AdminAuditLog,
+    /// `/admin/status`
+    AdminStatus,
     /// `/admin/maintenance`
-    Maintenance,
+    AdminMaintenance,
     /// `/.well-known/oauth-authorization-server`
     Metadata,
     /// `/.well-known/jwks.json`
@@ -91,13 +123,15 @@ pub enum Counting {
 
 const GET: &[Method] = &[Method::GET, Method::HEAD];
 const POST: &[Method] = &[Method::POST];
+const DELETE: &[Method] = &[Method::DELETE];
+const RECORD: &[Method] = &[Method::GET, Method::HEAD, Method::PATCH, Method::DELETE];
 const GET_AND_POST: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
 
 const METADATA: &str = "/.well-known/oauth-authorization-server";
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 43] = [
         Self::Home,
         Self::Authorize,
         Self::Consent,
@@ -115,7 +149,23 @@ impl Endpoint {
         Self::Revoke,
         Self::Introspect,
         Self::Me,
-        Self::Maintenance,
+        Self::AdminClients,
+        Self::AdminClient,
+        Self::AdminClientSecret,
+        Self::AdminScopes,
+        Self::AdminScope,
+        Self::AdminUsers,
+        Self::AdminUser,
+        Self::AdminUserPassword,
+        Self::AdminUserLogout,
+        Self::AdminSessions,
+        Self::AdminSession,
+        Self::AdminGrants,
+        Self::AdminGrant,
+        Self::AdminKeys,
+        Self::AdminAuditLog,
+        Self::AdminStatus,
+        Self::AdminMaintenance,
         Self::Metadata,
         Self::Jwks,
         Self::OpenApi,
@@ -127,7 +177,7 @@ impl Endpoint {
         Self::DemoCallback,
     ];
 
-    /// Its path below the issuer's.
+    /// Its path below the issuer's; a segment in braces is a parameter.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Home => "/",
@@ -147,7 +197,23 @@ impl Endpoint {
             Self::Revoke => "/auth/revoke",
             Self::Introspect => "/auth/introspect",
             Self::Me => "/api/v1/users/me",
-            Self::Maintenance => "/admin/maintenance",
+            Self::AdminClients => "/admin/clients",
+            Self::AdminClient => "/admin/clients/{client_id}",
+            Self::AdminClientSecret => "/admin/clients/{client_id}/secret",
+            Self::AdminScopes => "/admin/scopes",
+            Self::AdminScope => "/admin/scopes/{name}",
+            Self::AdminUsers => "/admin/users",
+            Self::AdminUser => "/admin/users/{id}",
+            Self::AdminUserPassword => "/admin/users/{id}/password",
+            Self::AdminUserLogout => "/admin/users/{id}/logout",
+            Self::AdminSessions => "/admin/sessions",
+            Self::AdminSession => "/admin/sessions/{id}",
+            Self::AdminGrants => "/admin/grants",
+            Self::AdminGrant => "/admin/grants/{id}",
+            Self::AdminKeys => "/admin/keys",
+            Self::AdminAuditLog => "/admin/audit-log",
+            Self::AdminStatus => "/admin/status",
+            Self::AdminMaintenance => "/admin/maintenance",
             Self::Metadata => METADATA,
             Self::Jwks => "/.well-known/jwks.json",
             Self::OpenApi => "/openapi.json",
@@ -180,7 +246,23 @@ impl Endpoint {
             Self::Account => "account",
             Self::AccountPassword => "account_password",
             Self::AccountEmail => "account_email",
-            Self::Maintenance => "maintenance",
+            Self::AdminClients => "admin_clients",
+            Self::AdminClient => "admin_client",
+            Self::AdminClientSecret => "admin_client_secret",
+            Self::AdminScopes => "admin_scopes",
+            Self::AdminScope => "admin_scope",
+            Self::AdminUsers => "admin_users",
+            Self::AdminUser => "admin_user",
+            Self::AdminUserPassword => "admin_user_password",
+            Self::AdminUserLogout => "admin_user_logout",
+            Self::AdminSessions => "admin_sessions",
+            Self::AdminSession => "admin_session",
+            Self::AdminGrants => "admin_grants",
+            Self::AdminGrant => "admin_grant",
+            Self::AdminKeys => "admin_keys",
+            Self::AdminAuditLog => "admin_audit_log",
+            Self::AdminStatus => "admin_status",
+            Self::AdminMaintenance => "admin_maintenance",
             Self::Metadata => "metadata",
             Self::Jwks => "jwks",
             Self::OpenApi => "openapi",
@@ -206,9 +288,24 @@ impl Endpoint {
             | Self::Account
             | Self::AccountPassword
             | Self::AccountEmail => GET_AND_POST,
-            Self::Consent | Self::Token | Self::Refresh | Self::Revoke | Self::Introspect | Self::Maintenance => POST,
+            Self::AdminClients | Self::AdminScopes | Self::AdminUsers | Self::AdminKeys => GET_AND_POST,
+            Self::AdminClient | Self::AdminScope | Self::AdminUser => RECORD,
+            Self::AdminSession | Self::AdminGrant => DELETE,
+            Self::Consent
+            | Self::Token
+            | Self::Refresh
+            | Self::Revoke
+            | Self::Introspect
+            | Self::AdminClientSecret
+            | Self::AdminUserPassword
+            | Self::AdminUserLogout
+            | Self::AdminMaintenance => POST,
             Self::Home
             | Self::Me
+            | Self::AdminSessions
+            | Self::AdminGrants
+            | Self::AdminAuditLog
+            | Self::AdminStatus
             | Self::Metadata
             | Self::Jwks
             | Self::OpenApi
@@ -223,11 +320,37 @@ impl Endpoint {
 
     /// The same as a header value.
     pub const fn allow(self) -> &'static str {
-        match self.methods().len() {
-            3 => "GET, HEAD, POST",
-            2 => "GET, HEAD",
+        match self.methods() {
+            [_, _, Method::POST] => "GET, HEAD, POST",
+            [_, _, Method::PATCH, _] => "GET, HEAD, PATCH, DELETE",
+            [_, _] => "GET, HEAD",
+            [Method::DELETE] => "DELETE",
             _ => "POST",
         }
+    }
+
+    /// Whether it is part of the admin API.
+    pub const fn is_admin(self) -> bool {
+        matches!(
+            self,
+            Self::AdminClients
+                | Self::AdminClient
+                | Self::AdminClientSecret
+                | Self::AdminScopes
+                | Self::AdminScope
+                | Self::AdminUsers
+                | Self::AdminUser
+                | Self::AdminUserPassword
+                | Self::AdminUserLogout
+                | Self::AdminSessions
+                | Self::AdminSession
+                | Self::AdminGrants
+                | Self::AdminGrant
+                | Self::AdminKeys
+                | Self::AdminAuditLog
+                | Self::AdminStatus
+                | Self::AdminMaintenance
+        )
     }
 
     /// How its errors look.
@@ -247,6 +370,7 @@ impl Endpoint {
             | Self::AccountEmail
             | Self::Demo
             | Self::DemoCallback => Audience::Person,
+            _ if self.is_admin() => Audience::Operator,
             _ => Audience::Program,
         }
     }
@@ -278,13 +402,6 @@ impl Endpoint {
             | Self::DemoCallback => Counting::Strangers,
             // An attempt to log in is counted by the statement that reads the account, and a public client's request
             // when it has named itself. Clients and tokens that are good do not count.
-            Self::Login
-            | Self::Token
-            | Self::Refresh
-            | Self::Revoke
-            | Self::Introspect
-            | Self::Me
-            | Self::Maintenance => Counting::Failures,
             Self::Metadata
             | Self::Jwks
             | Self::OpenApi
@@ -292,6 +409,7 @@ impl Endpoint {
             | Self::Live
             | Self::Ready
             | Self::Stylesheet => Counting::Nothing,
+            _ => Counting::Failures,
         }
     }
 
@@ -320,7 +438,7 @@ impl Endpoint {
         let endpoint = if path.strip_prefix(METADATA) == Some(base) {
             Some(Self::Metadata)
         } else {
-            let exact = |path: &str| Self::ALL.into_iter().find(|endpoint| endpoint.path() == path);
+            let exact = |path: &str| Self::ALL.into_iter().find(|endpoint| fits(endpoint.path(), path));
             let below = below.map(|rest| if rest.is_empty() { "/" } else { rest });
             below
                 .and_then(exact)
@@ -328,6 +446,25 @@ impl Endpoint {
         };
         endpoint.filter(|endpoint| endpoint.is_enabled(config))
     }
+}
+
+/// Whether a path is of this form. A parameter is one segment, and not empty.
+fn fits(form: &str, path: &str) -> bool {
+    if !form.contains('{') {
+        return form == path;
+    }
+    let fits = |(form, segment): (&str, &str)| form == segment || (form.starts_with('{') && !segment.is_empty());
+    form.split('/').count() == path.split('/').count() && form.split('/').zip(path.split('/')).all(fits)
+}
+
+/// The parameter in the path of a request that reached this endpoint, decoded.
+pub fn path_parameter(path: &str, endpoint: Endpoint, config: &Config) -> Result<String, ProtocolError> {
+    let below = path.strip_prefix(config.issuer.path()).unwrap_or(path);
+    let mut pairs = endpoint.path().split('/').zip(below.split('/'));
+    let segment = pairs.find(|(form, _)| form.starts_with('{')).map(|(_, segment)| segment).unwrap_or_default();
+    let text = percent_encoding::percent_decode_str(segment).decode_utf8();
+    let text = text.ok().filter(|text| !text.contains('\0'));
+    text.map(String::from).ok_or_else(|| ProtocolError::invalid_request("the path is not valid UTF-8 without NUL"))
 }
 
 /// 404.

@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod accounts;
+mod administration;
 mod audit;
 mod limits;
 mod outbox;
@@ -31,7 +32,11 @@ pub use accounts::{
     Accounts, EmailPurpose, EmailTokenHolder, GrantView, NewEmailToken, PasswordChange, PasswordReset, Registration,
     ResetRequest, SessionView, Verification, VerificationRequest,
 };
-pub use audit::AuditLog;
+pub use administration::{
+    Administration, ClientFilter, ClientRecord, GrantFilter, GrantRecord, ScopeFilter, ScopeRecord, SessionFilter,
+    SessionRecord, UserChange, UserFilter, UserRecord, UserUpdate,
+};
+pub use audit::{AuditFilter, AuditLog};
 pub use limits::{Admission, Ask, AttemptCounters, AttemptOutcome, Limits, LoginAttempt, LoginEffects};
 pub use outbox::{Backlog, ClaimedMail, NewMail, Outbox};
 
@@ -380,7 +385,7 @@ pub struct Counts {
 /// # Security
 /// Implementations compare bindings (client, redirect URI, challenge, digest) inside the atomic step, so that a wrong
 /// guess cannot use up what belongs to somebody else.
-pub trait Store: Accounts + Outbox + Limits + AuditLog {
+pub trait Store: Accounts + Administration + Outbox + Limits + AuditLog {
     /// Whether the database answers and has the schema that this version needs.
     fn ready(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
@@ -396,14 +401,12 @@ pub trait Store: Accounts + Outbox + Limits + AuditLog {
         }
     }
 
-    /// Every client, by `client_id`.
-    fn clients(&self) -> impl Future<Output = Result<Vec<Client>, StoreError>> + Send;
-
     /// Registers a client. Scopes that do not exist are ignored: check them first.
     fn create_client(
         &self,
         client: &NewClient,
         now: Timestamp,
+        audit: Option<&Record>,
     ) -> impl Future<Output = Result<Created, StoreError>> + Send;
 
     /// Every scope, by name.
@@ -415,6 +418,7 @@ pub trait Store: Accounts + Outbox + Limits + AuditLog {
         id: Uuid,
         scope: &ScopeDescription,
         now: Timestamp,
+        audit: Option<&Record>,
     ) -> impl Future<Output = Result<Created, StoreError>> + Send;
 
     /// The account of this e-mail address (in any case) or user name. Where both exist, an exact match of the
@@ -422,7 +426,12 @@ pub trait Store: Accounts + Outbox + Limits + AuditLog {
     fn user_by_login(&self, login: &str) -> impl Future<Output = Result<Option<UserCredentials>, StoreError>> + Send;
 
     /// Makes an account, unless its address or name is taken.
-    fn create_user(&self, user: &NewUser, now: Timestamp) -> impl Future<Output = Result<Created, StoreError>> + Send;
+    fn create_user(
+        &self,
+        user: &NewUser,
+        now: Timestamp,
+        audit: Option<&Record>,
+    ) -> impl Future<Output = Result<Created, StoreError>> + Send;
 
     /// Puts `new` in the place of `old`, unless the password was changed since.
     fn replace_password_hash(
@@ -484,8 +493,8 @@ pub trait Store: Accounts + Outbox + Limits + AuditLog {
     /// Signing keys that are published at this time, oldest first.
     fn signing_keys(&self, now: Timestamp) -> impl Future<Output = Result<Vec<SealedKey>, StoreError>> + Send;
 
-    /// Stores a key as number [`SealedKey::sequence`], and has those before it that are still open, of whatever
-    /// algorithm, retire at `predecessors_retire_at`. Where that number is taken, another instance was faster and
+    /// Stores a key as number [`SealedKey::sequence`], and has those before it, of whatever algorithm, retire at
+    /// `predecessors_retire_at` at the latest. Where that number is taken, another instance was faster and
     /// nothing is changed.
     fn create_signing_key(
         &self,

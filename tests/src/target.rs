@@ -20,7 +20,7 @@ use authly_core::{
     },
     ports::Entropy as _,
     server::new_id,
-    store::{AuditLog as _, Created, Store},
+    store::{AuditFilter, AuditLog as _, Created, Store},
 };
 use authly_native::{
     host::OsEntropy,
@@ -356,7 +356,7 @@ impl Target {
         let id = new_id(&OsEntropy, now());
         let user = User::new(id, &email, Some(&name), true, is_admin).expect("an account");
         let user = NewUser { user, password_hash: hash };
-        let created = store!(&self.store, store => store.create_user(&user, now()));
+        let created = store!(&self.store, store => store.create_user(&user, now(), None));
         assert_eq!(created.expect("the database answers"), Created::Created);
         Person { id, username: name, email, password }
     }
@@ -376,7 +376,7 @@ impl Target {
             is_default: false,
             is_active: true,
         };
-        let created = store!(&self.store, store => store.create_scope(new_id(&OsEntropy, now()), &scope, now()));
+        let created = store!(&self.store, store => store.create_scope(new_id(&OsEntropy, now()), &scope, now(), None));
         created.expect("the database answers")
     }
 
@@ -423,12 +423,14 @@ impl Target {
             scopes: Scopes::parse("profile read write").expect("scopes"),
             resources: vec![],
             introspect_all: false,
+            logo_uri: None,
+            is_active: true,
         }
     }
 
     /// Registers a client as it is.
     pub async fn register(&self, client: NewClient, secret: Option<String>) -> App {
-        let created = store!(&self.store, store => store.create_client(&client, now()));
+        let created = store!(&self.store, store => store.create_client(&client, now(), None));
         assert_eq!(created.expect("the database answers"), Created::Created);
         App {
             id: client.id,
@@ -569,7 +571,8 @@ impl Target {
 
     /// The audit log, the newest record first.
     pub async fn audit_log(&self) -> Vec<Record> {
-        store!(&self.store, store => store.audit_log(None, 1000)).expect("the database answers")
+        store!(&self.store, store => store.audit_log(&AuditFilter::default(), None, 1000))
+            .expect("the database answers")
     }
 
     // ---- the protocol, for scenarios about something else

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use authly_core::store::AuditLog as _;
+use authly_core::store::{AuditFilter, AuditLog as _};
 use authly_tests::{
     container::{postgres, target},
     http::{Reply, RequestExt as _},
@@ -189,7 +189,7 @@ async fn ten_thousand_wrong_passwords_do_not_lock_the_owner_out() {
     from(&target, "203.0.113.7", &target.person().await, None).await.expect(303);
 
     // The log tells of it without being flooded by it.
-    let log = store.audit_log(None, 10_000).await.expect("the database answers");
+    let log = store.audit_log(&AuditFilter::default(), None, 10_000).await.expect("the database answers");
     let count = |event: &str| log.iter().filter(|record| record.event == event).count();
     assert_eq!(count("login.failed"), statuses[&403] as usize);
     // One for each address and wait.

@@ -11,8 +11,8 @@ use authly_core::{
     },
     ports::PasswordCheck,
     store::{
-        CodeOutcome, CodeRedemption, Created, Lookup, RefreshOutcome, RefreshRotation, Store as _, TokenReference,
-        TokenState,
+        Administration as _, ClientFilter, CodeOutcome, CodeRedemption, Created, Lookup, RefreshOutcome,
+        RefreshRotation, Store as _, TokenReference, TokenState,
     },
 };
 use authly_native::postgres;
@@ -173,7 +173,7 @@ async fn people_log_in_with_the_passwords_they_have() {
     }
     let again = User::new(Uuid::from_u128(9), "ada@example.com", Some("another"), true, false).expect("valid");
     let again = NewUser { user: again, password_hash: PasswordHash::new(String::new()) };
-    assert_eq!(store.create_user(&again, now()).await.expect("decides"), Created::Conflict);
+    assert_eq!(store.create_user(&again, now(), None).await.expect("decides"), Created::Conflict);
 }
 
 #[tokio::test]
@@ -202,9 +202,23 @@ async fn clients_keep_their_secrets_and_scopes() {
     assert!(!client.is_active);
 
     // One is named like a user's id, so it cannot be asked for.
-    let all: Vec<_> = store.clients().await.expect("reads").iter().map(|client| client.client_id.to_string()).collect();
-    assert_eq!(all, ["mobile-app", "odd-app", "web-app"]);
-    let scopes: Vec<_> = store.scopes().await.expect("reads").into_iter().map(|scope| scope.name).collect();
+    let all: Vec<_> = store
+        .client_records(&ClientFilter::default(), None, 100)
+        .await
+        .expect("reads")
+        .into_iter()
+        .map(|client| client.client_id)
+        .collect();
+    let own_id = "00000000-0000-0000-0000-000000000014";
+    assert_eq!(all, [own_id, "authly-admin", "mobile-app", "odd-app", "web-app"]);
+    let scopes: Vec<_> = store
+        .scopes()
+        .await
+        .expect("reads")
+        .into_iter()
+        .map(|scope| scope.name)
+        .filter(|name| !name.starts_with("admin:"))
+        .collect();
     assert_eq!(scopes, ["admin", "legacy", "profile", "read", "write"]);
 }
 

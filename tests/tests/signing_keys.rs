@@ -104,8 +104,10 @@ impl World {
             scopes: Scopes::default(),
             resources: vec![],
             introspect_all: false,
+            logo_uri: None,
+            is_active: true,
         };
-        store.create_client(&client, now).await.expect("creates");
+        store.create_client(&client, now, None).await.expect("creates");
         world
     }
 

@@ -13,8 +13,8 @@ use authly_core::{
         Scopes, Timestamp, User,
     },
     store::{
-        AuditLog as _, CodeOutcome, CodeRedemption, Lookup, NewGrant, NewRefreshToken, NewSession, RefreshOutcome,
-        RefreshRotation, Store as _, StoreError, TokenReference, TokenState,
+        AuditFilter, AuditLog as _, CodeOutcome, CodeRedemption, Lookup, NewGrant, NewRefreshToken, NewSession,
+        RefreshOutcome, RefreshRotation, Store as _, StoreError, TokenReference, TokenState,
         postgres::{Executor as _, SCHEMA_VERSION, STATEMENTS, Statement, Value},
     },
 };
@@ -61,7 +61,7 @@ impl World {
         let (store, database) = fresh().await;
         let user = User::new(Uuid::from_u128(1), "ada@example.com", Some("ada"), true, false).expect("valid");
         let password_hash = PasswordHash::new("hash".to_owned());
-        store.create_user(&NewUser { user: user.clone(), password_hash }, at(0)).await.expect("creates");
+        store.create_user(&NewUser { user: user.clone(), password_hash }, at(0), None).await.expect("creates");
         let client = NewClient {
             id: Uuid::from_u128(2),
             client_id: ClientId::parse("client").expect("valid"),
@@ -75,8 +75,10 @@ impl World {
             scopes: scopes("read write"),
             resources: vec![],
             introspect_all: false,
+            logo_uri: None,
+            is_active: true,
         };
-        store.create_client(&client, at(0)).await.expect("creates");
+        store.create_client(&client, at(0), None).await.expect("creates");
         Self { database, store, user, client }
     }
 
@@ -517,9 +519,9 @@ async fn the_audit_log_is_append_only() {
         let error = sqlx::query(statement).execute(database.pool()).await.expect_err(statement).to_string();
         assert!(error.contains("append-only"), "{error}");
     }
-    assert_eq!(store.audit_log(None, 10).await.expect("reads").len(), 2);
+    assert_eq!(store.audit_log(&AuditFilter::default(), None, 10).await.expect("reads").len(), 2);
     assert!(store.sweep_audit_log(now, 10).await.is_err(), "not even the retention");
     let a_day_ago = now - TimeDelta::hours(24);
     assert_eq!(store.sweep_audit_log(a_day_ago, 10).await.expect("sweeps"), 1);
-    assert_eq!(store.audit_log(None, 10).await.expect("reads").len(), 1);
+    assert_eq!(store.audit_log(&AuditFilter::default(), None, 10).await.expect("reads").len(), 1);
 }

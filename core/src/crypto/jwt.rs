@@ -71,6 +71,8 @@ pub struct AccessClaims {
 /// An access token whose signature, type, issuer and lifetime are right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessToken {
+    /// The key that signed it.
+    pub kid: String,
     /// Its claims.
     pub claims: AccessClaims,
     /// `iat`.
@@ -173,8 +175,8 @@ pub fn verify(keys: &KeyRing, text: &str, issuer: &str, now: Timestamp) -> Resul
         return Err(Rejected::Invalid);
     }
     let algorithm = Algorithm::parse(untrusted.algorithm()).ok_or(Rejected::Invalid)?;
-    let kid = header.key_id.as_deref().ok_or(Rejected::Invalid)?;
-    let verifier = keys.verifier(kid, algorithm).ok_or(Rejected::UnknownKey)?;
+    let kid = header.key_id.clone().ok_or(Rejected::Invalid)?;
+    let verifier = keys.verifier(&kid, algorithm).ok_or(Rejected::UnknownKey)?;
     let token: Token<AccessClaims> = Jws(algorithm, std::marker::PhantomData)
         .validator(&verifier)
         .validate(&untrusted)
@@ -189,5 +191,5 @@ pub fn verify(keys: &KeyRing, text: &str, issuer: &str, now: Timestamp) -> Resul
     if expires_at <= now {
         return Err(Rejected::Expired);
     }
-    Ok(AccessToken { claims: claims.custom, issued_at, expires_at })
+    Ok(AccessToken { kid, claims: claims.custom, issued_at, expires_at })
 }

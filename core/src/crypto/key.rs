@@ -241,6 +241,11 @@ impl KeyRing {
         Ok(Self { current: (kid(&root.current), Algorithm::Hs256, signer), activated_at: None, keys, jwks })
     }
 
+    /// Whether a key is published, so that what it signed is good.
+    pub fn contains(&self, kid: &str) -> bool {
+        self.keys.contains_key(kid)
+    }
+
     /// The `kid`, algorithm and signer of new tokens.
     pub fn current(&self) -> (&str, Algorithm, &dyn Signer) {
         (&self.current.0, self.current.1, &*self.current.2)

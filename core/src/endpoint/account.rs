@@ -181,8 +181,9 @@ impl<S: Store, H: Host> Server<S, H> {
     }
 
     async fn log_out_everywhere(&self, exchange: &Exchange<'_>, user: Uuid) -> Result<Reply, Error> {
-        self.store.end_access(user, exchange.now).await?;
-        self.audit(exchange, Event::new(EventType::LoggedOutEverywhere).user(user)).await;
+        let audit = self.audit_record(exchange, Event::new(EventType::LoggedOutEverywhere).user(user));
+        self.store.end_access(user, exchange.now, Some(&audit)).await?;
+        audit.log();
         let page = LoggedOutPage { base: self.config.issuer.path() };
         Ok(response::page(StatusCode::OK, &page, None)
             .with_cookie(&removal_cookie(&self.config, session_cookie_name(&self.config))))

@@ -1,50 +1,293 @@
-//! What operators' programs do, with access tokens of this server that carry `admin:` scopes.
+//! The admin API: JSON in and out, access tokens of this server that carry `admin:` scopes, errors as problem details
+//! (RFC 9457).
+//!
+//! Each request is authorized before anything of it is read. What it changes is one store call, which takes along the
+//! event for the audit log; with `dry_run` all is decided the same way, and the store is not called.
 
-use http::StatusCode;
+mod audit_log;
+mod body;
+mod clients;
+mod keys;
+mod scopes;
+mod sessions;
+mod system;
+mod users;
+
+use std::{fmt, str::FromStr};
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use http::{HeaderName, StatusCode};
 use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{
-    error::{Error, ProtocolError},
+    audit::{Event, EventType, Record},
+    error::{Error, ErrorCode, ProtocolError},
     model::Scopes,
     ports::Host,
-    response::{Reply, json},
+    request::Parameters,
+    response::{self, Reply, WithHeader},
+    router::{self, Endpoint},
     server::{Exchange, Server},
     store::Store,
 };
 
-/// So many batches a request: even of a Spin instance, it is done within seconds.
-const BATCHES: u32 = 50;
+/// Whoever holds the process: a host puts it into a request's extensions, and the admin API asks for no token.
+///
+/// # Security
+/// Extensions are no part of HTTP: nothing that arrives over a network can have it. A target that serves a network never
+/// inserts it.
+#[derive(Clone, Copy, Debug)]
+pub struct Operator;
 
-#[derive(Serialize)]
-struct MaintenanceRun {
-    removed: u64,
-    new_signing_key: bool,
-    /// Where it is false, the next run goes on.
-    finished: bool,
+/// Who calls.
+enum Actor {
+    Operator,
+    User(Uuid),
+    Client(String),
 }
 
-impl<S: Store, H: Host> Server<S, H> {
-    /// `POST /admin/maintenance` with the scope `admin:system:write`: runs the jobs, for hosts that have no timer of their own. Safe
-    /// to repeat, and from anywhere at once.
-    pub(crate) async fn run_maintenance(&self, exchange: &Exchange<'_>) -> Result<Reply, Error> {
-        self.authorize_admin(exchange, "admin:system:write").await?;
-        let report = self.maintain_within(BATCHES).await?;
-        tracing::info!(?report, "maintenance");
-        let run = MaintenanceRun {
-            removed: report.removed(),
-            new_signing_key: report.new_signing_key,
-            finished: report.is_finished,
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator => f.write_str("operator"),
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Client(client_id) => write!(f, "client:{client_id}"),
+        }
+    }
+}
+
+/// An authorized request.
+struct Call<'a> {
+    exchange: &'a Exchange<'a>,
+    actor: Actor,
+    scopes: Scopes,
+    query: Parameters,
+    is_dry_run: bool,
+}
+
+/// The part of the admin API that a request is for: its scopes are `admin:AREA:read` and `admin:AREA:write`.
+#[derive(Clone, Copy)]
+enum Area {
+    Clients,
+    Scopes,
+    Users,
+    System,
+}
+
+impl Area {
+    const fn scope(self, is_write: bool) -> &'static str {
+        match (self, is_write) {
+            (Self::Clients, false) => "admin:clients:read",
+            (Self::Clients, true) => "admin:clients:write",
+            (Self::Scopes, false) => "admin:scopes:read",
+            (Self::Scopes, true) => "admin:scopes:write",
+            (Self::Users, false) => "admin:users:read",
+            (Self::Users, true) => "admin:users:write",
+            (Self::System, false) => "admin:system:read",
+            (Self::System, true) => "admin:system:write",
+        }
+    }
+}
+
+impl Call<'_> {
+    /// So many items are asked for.
+    fn limit(&self, most: u32) -> Result<u32, ProtocolError> {
+        let Some(text) = self.query.get("limit")? else {
+            return Ok(most.min(50));
         };
-        Ok(json(StatusCode::OK, &run))
+        let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
+        limit.ok_or_else(|| ProtocolError::invalid_request(format!("limit must be a number from 1 to {most}")))
+    }
+
+    /// The key of the last item of the page before.
+    fn cursor<T: FromStr>(&self) -> Result<Option<T>, ProtocolError> {
+        let Some(text) = self.query.get("cursor")? else {
+            return Ok(None);
+        };
+        let key = Base64UrlUnpadded::decode_vec(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let key = key.and_then(|key| key.parse().ok());
+        key.map(Some).ok_or_else(|| {
+            ProtocolError::invalid_request("this is no cursor of this list: take next_cursor of the page before")
+        })
+    }
+
+    /// A condition of a list.
+    fn filter<T>(
+        &self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+        values: &str,
+    ) -> Result<Option<T>, ProtocolError> {
+        let Some(text) = self.query.get(name)? else {
+            return Ok(None);
+        };
+        parse(text).map(Some).ok_or_else(|| ProtocolError::invalid_request(format!("{name} must be {values}")))
+    }
+
+    fn flag(&self, name: &'static str) -> Result<Option<bool>, ProtocolError> {
+        self.filter(name, |text| text.parse().ok(), "true or false")
+    }
+
+    fn uuid(&self, name: &'static str) -> Result<Option<Uuid>, ProtocolError> {
+        self.filter(name, |text| Uuid::try_parse(text).ok(), "a UUID")
+    }
+
+    fn text(&self, name: &'static str) -> Result<Option<String>, ProtocolError> {
+        Ok(self.query.get(name)?.map(str::to_owned))
+    }
+
+    /// Part of a name, as stores compare it.
+    fn search(&self) -> Result<Option<String>, ProtocolError> {
+        Ok(self.query.get("q")?.map(str::to_lowercase))
+    }
+
+    /// Nobody hands out, or takes over, more than they have.
+    fn require_scopes<'s>(&self, scopes: impl IntoIterator<Item = &'s str>) -> Result<(), ProtocolError> {
+        if matches!(self.actor, Actor::Operator) {
+            return Ok(());
+        }
+        let missing = scopes.into_iter().find(|scope| scope.starts_with("admin:") && !self.scopes.contains(scope));
+        missing.map_or(Ok(()), |scope| Err(ProtocolError::insufficient_scope(scope)))
+    }
+
+    /// An answer about one record, which says so if nothing was changed.
+    fn object(&self, status: StatusCode, record: &impl Serialize, more: &[(&str, Value)]) -> Reply {
+        let mut value = json!(record);
+        if let Value::Object(members) = &mut value {
+            members.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+            if self.is_dry_run {
+                members.insert("dry_run".to_owned(), Value::Bool(true));
+            }
+        }
+        response::json(status, &value)
+    }
+}
+
+/// One page of a list. It was asked for one item more than fits, which tells whether there is a next page.
+fn page<T: Serialize>(mut items: Vec<T>, limit: u32, key: impl Fn(&T) -> String) -> Reply {
+    let has_more = items.len() > limit as usize;
+    items.truncate(limit as usize);
+    let next_cursor = items.last().filter(|_| has_more).map(|last| cursor_of(&key(last)));
+    response::json(StatusCode::OK, &json!({ "items": items, "next_cursor": next_cursor }))
+}
+
+fn cursor_of(key: &str) -> String {
+    Base64UrlUnpadded::encode_string(key.as_bytes())
+}
+
+fn no_content() -> Reply {
+    response::empty(StatusCode::NO_CONTENT)
+}
+
+fn created(reply: Reply, location: &str) -> Reply {
+    reply.with_header(HeaderName::from_static("location"), location)
+}
+
+fn not_found(what: &str) -> Error {
+    let description = format!("there is no such {what}");
+    ProtocolError::new(ErrorCode::InvalidRequest, description).with_status(StatusCode::NOT_FOUND).into()
+}
+
+fn conflict(description: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    ProtocolError::invalid_request(description).with_status(StatusCode::CONFLICT).into()
+}
+
+/// A record was changed by somebody else again and again while this request was about to.
+fn changed_meanwhile() -> Error {
+    conflict("it was changed by somebody else at the same time: read it again, then repeat the change")
+}
+
+/// How often a change that comes too late is based on the newer state instead.
+const ATTEMPTS: u32 = 3;
+
+impl<S: Store, H: Host> Server<S, H> {
+    /// Whatever is below `/admin`.
+    pub(crate) async fn administer(&self, exchange: &Exchange<'_>, endpoint: Endpoint) -> Result<Reply, Error> {
+        let method = exchange.request.method().as_str();
+        let area = match endpoint {
+            Endpoint::AdminClients | Endpoint::AdminClient | Endpoint::AdminClientSecret => Area::Clients,
+            Endpoint::AdminScopes | Endpoint::AdminScope => Area::Scopes,
+            Endpoint::AdminUsers
+            | Endpoint::AdminUser
+            | Endpoint::AdminUserPassword
+            | Endpoint::AdminUserLogout
+            | Endpoint::AdminSessions
+            | Endpoint::AdminSession
+            | Endpoint::AdminGrants
+            | Endpoint::AdminGrant => Area::Users,
+            _ => Area::System,
+        };
+        let call = self.admin_call(exchange, area.scope(!exchange.request.method().is_safe())).await?;
+        let name = || router::path_parameter(exchange.request.uri().path(), endpoint, &self.config);
+        match (endpoint, method) {
+            (Endpoint::AdminClients, "POST") => self.create_client(&call).await,
+            (Endpoint::AdminClients, _) => self.list_clients(&call).await,
+            (Endpoint::AdminClient, "PATCH") => self.change_client(&call, &name()?).await,
+            (Endpoint::AdminClient, "DELETE") => self.delete_client(&call, &name()?).await,
+            (Endpoint::AdminClient, _) => self.show_client(&name()?).await,
+            (Endpoint::AdminClientSecret, _) => self.rotate_client_secret(&call, &name()?).await,
+            (Endpoint::AdminScopes, "POST") => self.create_scope(&call).await,
+            (Endpoint::AdminScopes, _) => self.list_scopes(&call).await,
+            (Endpoint::AdminScope, "PATCH") => self.change_scope(&call, &name()?).await,
+            (Endpoint::AdminScope, "DELETE") => self.delete_scope(&call, &name()?).await,
+            (Endpoint::AdminScope, _) => self.show_scope(&name()?).await,
+            (Endpoint::AdminUsers, "POST") => self.create_user(&call).await,
+            (Endpoint::AdminUsers, _) => self.list_users(&call).await,
+            (Endpoint::AdminUser, "PATCH") => self.change_user(&call, &name()?).await,
+            (Endpoint::AdminUser, "DELETE") => self.delete_user(&call, &name()?).await,
+            (Endpoint::AdminUser, _) => self.show_user(&name()?).await,
+            (Endpoint::AdminUserPassword, _) => self.assign_password(&call, &name()?).await,
+            (Endpoint::AdminUserLogout, _) => self.log_user_out(&call, &name()?).await,
+            (Endpoint::AdminSessions, _) => self.list_sessions(&call).await,
+            (Endpoint::AdminSession, _) => self.end_any_session(&call, &name()?).await,
+            (Endpoint::AdminGrants, _) => self.list_grants(&call).await,
+            (Endpoint::AdminGrant, _) => self.revoke_any_grant(&call, &name()?).await,
+            (Endpoint::AdminKeys, "POST") => self.create_key(&call).await,
+            (Endpoint::AdminKeys, _) => self.list_keys(&call).await,
+            (Endpoint::AdminAuditLog, _) => self.show_audit_log(&call).await,
+            (Endpoint::AdminStatus, _) => self.show_status(&call).await,
+            _ => self.run_maintenance().await,
+        }
     }
 
     /// A client that acts for itself needs the scope; a client that acts for a person needs an administrator as well.
-    async fn authorize_admin(&self, exchange: &Exchange<'_>, scope: &'static str) -> Result<(), Error> {
-        let (token, user) = self.authenticate_bearer(exchange).await?;
-        let scopes = Scopes::parse(&token.claims.scope).unwrap_or_default();
-        if !scopes.contains(scope) || user.is_some_and(|user| !user.is_admin) {
-            return Err(ProtocolError::insufficient_scope(scope).into());
-        }
-        Ok(())
+    async fn admin_call<'a>(&self, exchange: &'a Exchange<'a>, scope: &'static str) -> Result<Call<'a>, Error> {
+        let (actor, scopes) = if exchange.request.extensions().get::<Operator>().is_some() {
+            (Actor::Operator, Scopes::default())
+        } else {
+            let (token, user) = self.authenticate_bearer(exchange).await?;
+            let scopes = Scopes::parse(&token.claims.scope).unwrap_or_default();
+            if !scopes.contains(scope) || user.as_ref().is_some_and(|user| !user.is_admin) {
+                return Err(ProtocolError::insufficient_scope(scope).into());
+            }
+            let client = || Actor::Client(token.claims.client_id.clone());
+            (user.map_or_else(client, |user| Actor::User(user.id)), scopes)
+        };
+        exchange.counted.trust();
+        let query = Parameters::from_query(exchange.request)?;
+        let mut call = Call { exchange, actor, scopes, query, is_dry_run: false };
+        call.is_dry_run = call.flag("dry_run")?.unwrap_or(false);
+        Ok(call)
+    }
+
+    /// What a change of the store takes along.
+    fn admin_record(&self, call: &Call<'_>, event: Event) -> Record {
+        self.audit_record(call.exchange, event.actor(&call.actor))
+    }
+
+    /// Records what is no change of the store.
+    async fn admin_audit(&self, call: &Call<'_>, event_type: EventType, detail: &str) {
+        self.audit(call.exchange, Event::new(event_type).actor(&call.actor).detail(detail)).await;
+    }
+
+    fn admin_location(&self, endpoint: Endpoint, name: &str) -> String {
+        let segment: String = percent_encoding::utf8_percent_encode(name, SEGMENT).to_string();
+        format!("{}{}/{segment}", self.config.issuer.as_str(), endpoint.path())
     }
 }
+
+/// What a path segment cannot hold as it is (RFC 3986 §3.3).
+const SEGMENT: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

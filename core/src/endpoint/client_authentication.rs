@@ -97,10 +97,8 @@ impl<S: Store, H: Host> Server<S, H> {
         let known = self.known_client(&credentials.client_id);
         let is_known = known.zip(credentials.secret.as_ref()).is_some_and(|(client, secret)| {
             let digest = Digest::of(secret.as_bytes());
-            match &client.client.secret_hash {
-                Some(ClientSecretHash::Sha256(expected)) => *expected == digest,
-                _ => client.verified_secret.get() == Some(&digest),
-            }
+            client.verified_secret.get() == Some(&digest)
+                || client.client.secret_hashes(exchange.now).any(|hash| *hash == ClientSecretHash::Sha256(digest))
         });
         if is_known { Ok(()) } else { self.refuse_flood(exchange).await }
     }
@@ -126,32 +124,37 @@ impl<S: Store, H: Host> Server<S, H> {
         if !client.is_active {
             return Ok(false);
         }
-        match (client.client_type, &client.secret_hash, &credentials.secret) {
-            (ClientType::Public, _, None) => Ok(true),
-            (ClientType::Confidential, Some(ClientSecretHash::Sha256(expected)), Some(secret)) => {
-                Ok(*expected == Digest::of(secret.as_bytes()))
+        let secret = match (client.client_type, &credentials.secret) {
+            (ClientType::Public, None) => return Ok(true),
+            (ClientType::Confidential, Some(secret)) => secret,
+            _ => return Ok(false),
+        };
+        let digest = Digest::of(secret.as_bytes());
+        let mut slow_hashes = Vec::new();
+        for hash in client.secret_hashes(exchange.now) {
+            match hash {
+                ClientSecretHash::Sha256(expected) if *expected == digest => return Ok(true),
+                ClientSecretHash::Sha256(_) => {}
+                ClientSecretHash::Bcrypt(hash) => slow_hashes.push(PasswordHash::new(hash.clone())),
             }
-            (ClientType::Confidential, Some(ClientSecretHash::Bcrypt(hash)), Some(secret)) => {
-                let digest = Digest::of(secret.as_bytes());
-                if cached.verified_secret.get() == Some(&digest) {
-                    return Ok(true);
-                }
-                let Some(password) = Password::new(secret.as_str()) else {
-                    return Ok(false);
-                };
-                // Nobody knows how easy it is to guess, and a guess takes long: it is counted beforehand.
-                self.permit(exchange).await?;
-                let check = self.host.verify(password, Some(PasswordHash::new(hash.clone()))).await?;
-                if check == PasswordCheck::Wrong {
-                    return Ok(false);
-                }
-                self.give_back(exchange);
-                // A slow hash is compared once per CACHE_TTL; it is not replaced by a fast one, since nobody knows
-                // how much entropy a secret has that this server did not make.
-                let _ = cached.verified_secret.set(digest);
-                Ok(true)
-            }
-            _ => Ok(false),
         }
+        for hash in slow_hashes {
+            if cached.verified_secret.get() == Some(&digest) {
+                return Ok(true);
+            }
+            let Some(password) = Password::new(secret.as_str()) else {
+                return Ok(false);
+            };
+            // Nobody knows how easy it is to guess, and a guess takes long: it is counted beforehand.
+            self.permit(exchange).await?;
+            if self.host.verify(password, Some(hash)).await? != PasswordCheck::Wrong {
+                self.give_back(exchange);
+                // A slow hash is compared once per CACHE_TTL; it is not replaced by a fast one, since nobody knows how much
+                // entropy a secret has that this server did not make.
+                let _ = cached.verified_secret.set(digest);
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }

@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, fmt};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use super::{ClientSecret, Digest, RedirectUri, ScopeDescription, Scopes};
+use super::{ClientSecret, Digest, RedirectUri, ScopeDescription, Scopes, Timestamp};
 
 /// A `client_id` (RFC 6749 §2.2): 1 to 255 visible ASCII characters, and never in the form of a user's id, so that
 /// the `sub` of a client's token cannot be taken for a person (RFC 9068 §5).
@@ -133,6 +133,15 @@ impl fmt::Display for ClientSecretHash {
     }
 }
 
+/// A client's secret that was replaced, and works for a while beside the new one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviousSecret {
+    /// Its hash.
+    pub hash: ClientSecretHash,
+    /// Until when it works.
+    pub expires_at: Timestamp,
+}
+
 /// A registered client, as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
@@ -146,6 +155,8 @@ pub struct Client {
     pub client_type: ClientType,
     /// Set for confidential clients.
     pub secret_hash: Option<ClientSecretHash>,
+    /// The secret before that one, while it still works.
+    pub previous_secret: Option<PreviousSecret>,
     /// Registered redirection endpoints, byte for byte.
     pub redirect_uris: Vec<String>,
     /// Its home page.
@@ -175,6 +186,12 @@ impl Client {
     /// What a request without `scope` receives.
     pub fn default_scopes(&self) -> Scopes {
         self.scopes.iter().filter(|scope| scope.is_default).map(|scope| scope.name.clone()).collect()
+    }
+
+    /// The hashes of the secrets that work at this time, the present one first.
+    pub fn secret_hashes(&self, now: Timestamp) -> impl Iterator<Item = &ClientSecretHash> {
+        let previous = self.previous_secret.as_ref().filter(|previous| previous.expires_at > now);
+        self.secret_hash.iter().chain(previous.map(|previous| &previous.hash))
     }
 
     /// Whether it can keep a secret.
@@ -218,6 +235,8 @@ pub struct NewClient {
     pub redirect_uris: Vec<RedirectUri>,
     /// Its home page.
     pub client_uri: Option<String>,
+    /// Its logo.
+    pub logo_uri: Option<String>,
     /// How it authenticates.
     pub auth_method: AuthMethod,
     /// Whether PKCE is demanded of it in any case.
@@ -230,6 +249,8 @@ pub struct NewClient {
     pub resources: Vec<String>,
     /// Whether it may introspect every token.
     pub introspect_all: bool,
+    /// Whether it may do anything at all.
+    pub is_active: bool,
 }
 
 impl NewClient {

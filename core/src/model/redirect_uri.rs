@@ -62,6 +62,11 @@ impl RedirectUri {
         Ok(Self(text.to_owned()))
     }
 
+    /// One that was registered before, perhaps under other rules.
+    pub(crate) fn registered(text: String) -> Self {
+        Self(text)
+    }
+
     /// Whether a request for `self` is covered by the registered `other`: the same string or, on a loopback IP
     /// literal, the same but for the port (RFC 8252 §7.3, OAuth 2.1 §8.4.2).
     pub fn matches(&self, registered: &str) -> bool {

@@ -43,6 +43,16 @@ impl<S: Store, H: Host> Server<S, H> {
         self.clients.get(client_id)
     }
 
+    /// A client was changed: what is known of it is out of date.
+    pub(crate) fn forget_client(&self, client_id: &ClientId) {
+        self.clients.remove(client_id);
+    }
+
+    /// Something was changed that clients share.
+    pub(crate) fn forget_clients(&self) {
+        self.clients.clear();
+    }
+
     /// Keeps a client that was just read.
     pub(crate) fn remember_client(&self, client: Client, now: Timestamp) -> Arc<CachedClient> {
         let client_id = client.client_id.clone();

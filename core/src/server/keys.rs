@@ -93,7 +93,7 @@ impl<S: Store, H: Host> Server<S, H> {
             match self.open_signing_keys(&keys, now)? {
                 Some(ring) => ring,
                 None => {
-                    self.create_signing_key(&keys, now - KEY_LEAD, now).await?;
+                    self.create_signing_key(&keys, now - KEY_LEAD, self.last_token_ends(now)).await?;
                     self.open_signing_keys(&self.store.signing_keys(now).await?, now)?.ok_or(UNUSABLE)?
                 }
             }
@@ -101,22 +101,38 @@ impl<S: Store, H: Host> Server<S, H> {
         Ok(self.keep_key_ring(ring, now))
     }
 
+    /// `None` where another instance was faster.
     async fn create_signing_key(
         &self,
         keys: &[SealedKey],
         activates_at: Timestamp,
-        now: Timestamp,
-    ) -> Result<Created, Fault> {
+        predecessors_retire_at: Timestamp,
+    ) -> Result<Option<String>, Fault> {
         let sequence = keys.iter().map(|key| key.sequence).max().map_or(1, |last| last + 1);
         let root = &self.config.root;
         let key = SealedKey::generate(self.config.algorithm, sequence, activates_at, root, &self.host)
             .map_err(|_| Fault::Internal("a fresh key is not valid"))?;
-        let retires_at = activates_at.max(now) + self.config.access_token_lifetime + KEY_MARGIN;
-        let created = self.store.create_signing_key(&key, retires_at).await?;
-        if created == Created::Created {
-            tracing::info!(kid = key.kid, algorithm = key.algorithm.name(), %activates_at, "made a signing key");
+        if self.store.create_signing_key(&key, predecessors_retire_at).await? == Created::Conflict {
+            return Ok(None);
         }
-        Ok(created)
+        tracing::info!(kid = key.kid, algorithm = key.algorithm.name(), %activates_at, "made a signing key");
+        Ok(Some(key.kid))
+    }
+
+    /// When the last token has ended that a key may have signed until then.
+    fn last_token_ends(&self, signs_until: Timestamp) -> Timestamp {
+        signs_until + self.config.access_token_lifetime + KEY_MARGIN
+    }
+
+    /// Makes the next key before its time. `immediate`: it signs at once, and those before it are withdrawn, with every access
+    /// token that they signed. `None` where another instance was faster.
+    pub(crate) async fn make_next_signing_key(&self, immediate: bool, now: Timestamp) -> Result<Option<String>, Fault> {
+        let keys = self.store.signing_keys(now).await?;
+        let (activates_at, retire_at) =
+            if immediate { (now - KEY_LEAD, now) } else { (now + KEY_LEAD, self.last_token_ends(now + KEY_LEAD)) };
+        let kid = self.create_signing_key(&keys, activates_at, retire_at).await?;
+        self.load_key_ring(now).await?;
+        Ok(kid)
     }
 
     /// Makes the next key when the present one nears its end, and seals keys anew after `JWT_SECRET_KEY` was
@@ -144,7 +160,8 @@ impl<S: Store, H: Host> Server<S, H> {
                 due.max(now + KEY_LEAD)
             }
         };
-        Ok(self.create_signing_key(&keys, activates_at, now).await? == Created::Created)
+        let retire_at = self.last_token_ends(activates_at.max(now));
+        Ok(self.create_signing_key(&keys, activates_at, retire_at).await?.is_some())
     }
 
     /// A token with its state in the store and, if its name is given, the client that asks, in one statement. Of an
@@ -189,14 +206,15 @@ impl<S: Store, H: Host> Server<S, H> {
         now: Timestamp,
     ) -> Result<Option<Arc<AccessToken>>, Fault> {
         let digest = Digest::of(text.as_bytes());
+        let ring = self.key_ring(now).await?;
         if let Some(token) = self.verified_tokens.get(&digest) {
-            if token.expires_at > now {
+            // Its key may have been withdrawn since.
+            if token.expires_at > now && ring.contains(&token.kid) {
                 return Ok(Some(token));
             }
             self.verified_tokens.remove(&digest);
             return Ok(None);
         }
-        let ring = self.key_ring(now).await?;
         let issuer = self.config.issuer.as_str();
         let mut verified = jwt::verify(&ring, text, issuer, now);
         if verified == Err(Rejected::UnknownKey) && self.cached_key_ring(now, KEY_RING_MIN_AGE).is_none() {

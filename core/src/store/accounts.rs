@@ -7,7 +7,10 @@ use std::future::Future;
 use uuid::Uuid;
 
 use super::{NewMail, StoreError};
-use crate::model::{ClientId, Digest, Origin, PasswordHash, Scopes, Timestamp, User, UserCredentials};
+use crate::{
+    audit::Record,
+    model::{ClientId, Digest, Origin, PasswordHash, Scopes, Timestamp, User, UserCredentials},
+};
 
 /// What the link in a mail is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -239,7 +242,12 @@ pub trait Accounts: Send + Sync + 'static {
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Ends every session of this person, and revokes every grant.
-    fn end_access(&self, user: Uuid, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn end_access(
+        &self,
+        user: Uuid,
+        now: Timestamp,
+        audit: Option<&Record>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Removes at most `limit` tokens of links that ended before `now`.
     fn sweep_email_tokens(&self, now: Timestamp, limit: u32) -> impl Future<Output = Result<u64, StoreError>> + Send;

@@ -4,7 +4,28 @@ use std::future::Future;
 
 use uuid::Uuid;
 
-use crate::{audit::Record, model::Timestamp, store::StoreError};
+use crate::{
+    audit::{Outcome, Record},
+    model::Timestamp,
+    store::StoreError,
+};
+
+/// Which records; each condition that is there must hold.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// Of this type, by its name.
+    pub event: Option<String>,
+    /// That ended so.
+    pub outcome: Option<Outcome>,
+    /// About this person.
+    pub user_id: Option<Uuid>,
+    /// About this client, by its name in the protocol.
+    pub client_id: Option<String>,
+    /// From this time on.
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+}
 
 /// An append-only log: there is no way to change what is in it, and none to remove it before its time.
 pub trait AuditLog: Send + Sync + 'static {
@@ -14,6 +35,7 @@ pub trait AuditLog: Send + Sync + 'static {
     /// Records, the newest first, from before `before` on.
     fn audit_log(
         &self,
+        filter: &AuditFilter,
         before: Option<Uuid>,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;

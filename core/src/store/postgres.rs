@@ -23,7 +23,7 @@ use crate::{
     crypto::{Algorithm, SealedKey},
     model::{
         AuthMethod, Client, ClientId, ClientSecretHash, ClientType, Digest, GrantType, NewClient, NewUser,
-        PasswordHash, ScopeDescription, Scopes, Timestamp, User, UserCredentials,
+        PasswordHash, PreviousSecret, ScopeDescription, Scopes, Timestamp, User, UserCredentials,
     },
 };
 
@@ -33,6 +33,7 @@ macro_rules! values {
 }
 
 mod accounts;
+mod administration;
 mod audit;
 mod limits;
 mod outbox;
@@ -44,7 +45,7 @@ pub use statement::{STATEMENTS, Statement};
 pub use value::{FromValue, Json, Row, Value};
 
 /// The newest migration of `migrations/postgres`, which [`Store::ready`] wants to be applied.
-pub const SCHEMA_VERSION: i64 = 5;
+pub const SCHEMA_VERSION: i64 = 6;
 
 /// Runs statements: what a host supplies.
 pub trait Executor: Send + Sync + 'static {
@@ -127,6 +128,7 @@ fn client(row: &mut Row) -> Result<Option<Client>, StoreError> {
     let introspect_all = row.take()?;
     let is_active = row.take()?;
     let Json::<Vec<ScopeColumn>>(scopes) = row.take()?;
+    let (previous_hash, previous_expires_at): (Option<String>, Option<Timestamp>) = (row.take()?, row.take()?);
 
     let Some(client_id) = ClientId::parse(&client_id) else {
         tracing::warn!(%id, "a client's client_id looks like a user's id or is not ASCII: it cannot be used");
@@ -154,12 +156,16 @@ fn client(row: &mut Row) -> Result<Option<Client>, StoreError> {
         })
         .collect();
     scopes.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    let previous_hash = previous_hash.as_deref().and_then(ClientSecretHash::parse);
+    let previous_secret =
+        previous_hash.zip(previous_expires_at).map(|(hash, expires_at)| PreviousSecret { hash, expires_at });
     Ok(Some(Client {
         id,
         client_id,
         name,
         client_type,
         secret_hash,
+        previous_secret,
         redirect_uris,
         client_uri,
         auth_method,
@@ -305,12 +311,12 @@ impl<E: Executor> Store for PostgresStore<E> {
         }
     }
 
-    async fn clients(&self) -> Result<Vec<Client>, StoreError> {
-        let rows = self.executor.query(&statement::CLIENTS, values![]).await?;
-        rows.into_iter().filter_map(|mut row| client(&mut row).transpose()).collect()
-    }
-
-    async fn create_client(&self, client: &NewClient, now: Timestamp) -> Result<Created, StoreError> {
+    async fn create_client(
+        &self,
+        client: &NewClient,
+        now: Timestamp,
+        audit: Option<&Record>,
+    ) -> Result<Created, StoreError> {
         let redirect_uris: Vec<_> = client.redirect_uris.iter().map(ToString::to_string).collect();
         let grant_types: Vec<_> = client.grant_types.iter().map(|grant_type| grant_type.name().to_owned()).collect();
         let parameters = values![
@@ -328,6 +334,9 @@ impl<E: Executor> Store for PostgresStore<E> {
             client.resources.clone(),
             client.introspect_all,
             now,
+            client.logo_uri.clone(),
+            client.is_active,
+            audit::document(audit),
         ];
         self.create(&statement::CREATE_CLIENT, parameters).await
     }
@@ -346,9 +355,22 @@ impl<E: Executor> Store for PostgresStore<E> {
             .collect()
     }
 
-    async fn create_scope(&self, id: Uuid, scope: &ScopeDescription, now: Timestamp) -> Result<Created, StoreError> {
-        let parameters =
-            values![id, scope.name.as_str(), scope.description.as_str(), scope.is_default, scope.is_active, now,];
+    async fn create_scope(
+        &self,
+        id: Uuid,
+        scope: &ScopeDescription,
+        now: Timestamp,
+        audit: Option<&Record>,
+    ) -> Result<Created, StoreError> {
+        let parameters = values![
+            id,
+            scope.name.as_str(),
+            scope.description.as_str(),
+            scope.is_default,
+            scope.is_active,
+            now,
+            audit::document(audit),
+        ];
         self.create(&statement::CREATE_SCOPE, parameters).await
     }
 
@@ -364,7 +386,7 @@ impl<E: Executor> Store for PostgresStore<E> {
         }))
     }
 
-    async fn create_user(&self, user: &NewUser, now: Timestamp) -> Result<Created, StoreError> {
+    async fn create_user(&self, user: &NewUser, now: Timestamp, audit: Option<&Record>) -> Result<Created, StoreError> {
         let parameters = values![
             user.user.id,
             user.user.email.as_str(),
@@ -373,6 +395,7 @@ impl<E: Executor> Store for PostgresStore<E> {
             user.user.is_verified,
             user.user.is_admin,
             now,
+            audit::document(audit),
         ];
         self.create(&statement::CREATE_USER, parameters).await
     }

@@ -4,7 +4,7 @@
 //! the answer down, all in one `BEGIN IMMEDIATE` transaction.
 
 /// The newest migration that this release needs.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 
 macro_rules! statements {
     ($($name:ident = $file:literal,)+) => {
@@ -20,11 +20,12 @@ macro_rules! statements {
 
 statements! {
     ADDRESS_OWNER = "address_owner",
+    ASSIGN_PASSWORD = "assign_password",
     ATTEMPT_LOGIN = "attempt_login",
     AUDIT_LOG = "audit_log",
     CLAIM_MAIL = "claim_mail",
     CLIENT = "client",
-    CLIENTS = "clients",
+    CLIENT_RECORDS = "client_records",
     COUNTS = "counts",
     CREATE_CLIENT = "create_client",
     CREATE_CLIENT_SCOPES = "create_client_scopes",
@@ -37,18 +38,25 @@ statements! {
     CREATE_USER = "create_user",
     CREDENTIALS = "credentials",
     DEFER_MAIL = "defer_mail",
+    DELETE_CLIENT = "delete_client",
+    DELETE_SCOPE = "delete_scope",
+    DELETE_USER = "delete_user",
     DUE_MAIL = "due_mail",
     EMAIL_TOKEN = "email_token",
+    END_ANY_SESSION = "end_any_session",
     END_EMAIL_TOKEN = "end_email_token",
     END_EMAIL_TOKENS = "end_email_tokens",
+    END_FOREIGN_EMAIL_TOKENS = "end_foreign_email_tokens",
     END_OWN_SESSION = "end_own_session",
     END_SESSION = "end_session",
     END_SESSIONS = "end_sessions",
     FORGET_CONSENT = "forget_consent",
     GRANT_OF_TOKEN = "grant_of_token",
+    GRANT_RECORDS = "grant_records",
     GRANTS_OF_USER = "grants_of_user",
     INTROSPECT_ACCESS_TOKEN = "introspect_access_token",
     INTROSPECT_REFRESH_TOKEN = "introspect_refresh_token",
+    JUDGE_USER_CHANGE = "judge_user_change",
     LOAD_CODE = "load_code",
     LOAD_REFRESH_TOKEN = "load_refresh_token",
     MAIL_BACKLOG = "mail_backlog",
@@ -67,11 +75,14 @@ statements! {
     REVOKE_ACCESS_TOKEN = "revoke_access_token",
     REVOKE_GRANT = "revoke_grant",
     REVOKE_GRANTS = "revoke_grants",
+    ROTATE_CLIENT_SECRET = "rotate_client_secret",
     ROTATE_REFRESH_TOKEN = "rotate_refresh_token",
+    SCOPE_RECORDS = "scope_records",
     SCOPES = "scopes",
     SESSION = "session",
     SESSION_AND_CONSENT = "session_and_consent",
     SESSION_OWNER = "session_owner",
+    SESSION_RECORDS = "session_records",
     SESSIONS_OF_USER = "sessions_of_user",
     SET_PASSWORD = "set_password",
     SIGNING_KEYS = "signing_keys",
@@ -83,6 +94,11 @@ statements! {
     SWEEP_ORIGINS = "sweep_origins",
     SWEEP_SESSIONS = "sweep_sessions",
     SWEEP_TOKENS = "sweep_tokens",
+    UPDATE_CLIENT = "update_client",
+    UPDATE_SCOPE = "update_scope",
+    UPDATE_USER = "update_user",
     USER_BY_LOGIN = "user_by_login",
+    USER_RECORDS = "user_records",
     VERIFY_EMAIL = "verify_email",
+    WITHDRAW_CLIENT_SCOPES = "withdraw_client_scopes",
 }

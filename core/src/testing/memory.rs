@@ -1,4 +1,5 @@
 mod accounts;
+mod administration;
 mod audit;
 mod limits;
 mod outbox;
@@ -10,7 +11,7 @@ use std::{
 
 use uuid::Uuid;
 
-use self::{accounts::EmailTokenRow, outbox::MailRow};
+use self::{accounts::EmailTokenRow, administration::History, outbox::MailRow};
 use crate::{
     audit::Record,
     crypto::SealedKey,
@@ -20,8 +21,8 @@ use crate::{
     },
     limit::LocalCounters,
     model::{
-        Client, ClientId, Digest, NewClient, NewUser, Origin, PasswordHash, ScopeDescription, Scopes, Timestamp, User,
-        UserCredentials,
+        AuthMethod, Client, ClientId, ClientType, Digest, GrantType, NewClient, NewUser, Origin, PasswordHash,
+        ScopeDescription, Scopes, Timestamp, User, UserCredentials,
     },
     store::{
         CodeOutcome, CodeRedemption, Counts, Created, EmailPurpose, Found, Grant, Lookup, NewGrant, NewSession,
@@ -42,6 +43,8 @@ struct State {
     users: BTreeMap<Uuid, UserCredentials>,
     clients: BTreeMap<ClientId, Client>,
     scopes: BTreeMap<String, ScopeDescription>,
+    logos: BTreeMap<ClientId, String>,
+    history: History,
     sessions: HashMap<Digest, NewSession>,
     /// By user and client.
     consents: BTreeMap<(Uuid, Uuid), Scopes>,
@@ -65,7 +68,7 @@ struct GrantRow {
     client_id: Uuid,
     created_at: Timestamp,
     origin: Origin,
-    is_revoked: bool,
+    revoked_at: Option<Timestamp>,
 }
 
 impl Default for MemoryStore {
@@ -75,13 +78,21 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    /// What a migrated database holds: the default scopes, and nothing else.
+    /// What a migrated database holds: the first scopes and the command line's client, and nothing else.
     pub fn new() -> Self {
         let scopes = [
             ("read", "Read access to user data", true),
             ("write", "Write access to user data", false),
             ("profile", "Access to user profile information", true),
             ("admin", "Administrative access", false),
+            ("admin:clients:read", "See applications that are registered here", false),
+            ("admin:clients:write", "Register, change and remove applications", false),
+            ("admin:scopes:read", "See scopes", false),
+            ("admin:scopes:write", "Create, change and remove scopes", false),
+            ("admin:users:read", "See accounts of people, where they are logged in and what they allowed", false),
+            ("admin:users:write", "Create, change, lock and remove accounts of people, and log them out", false),
+            ("admin:system:read", "See signing keys, the audit log and the state of this server", false),
+            ("admin:system:write", "Rotate signing keys and run the maintenance", false),
         ];
         let scopes = scopes.map(|(name, description, is_default)| {
             let scope = ScopeDescription {
@@ -92,13 +103,36 @@ impl MemoryStore {
             };
             (name.to_owned(), scope)
         });
-        let state = State { scopes: scopes.into(), ..State::default() };
+        let mut state = State { scopes: scopes.into(), ..State::default() };
+        let client = command_line(state.scopes.values().filter(|scope| scope.name.contains(':')).cloned().collect());
+        state.clients.insert(client.client_id.clone(), client);
         Self { state: Mutex::new(state), counters: LocalCounters::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // A case that panicked has failed already.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `authly-admin`, as the migrations make it.
+fn command_line(scopes: Vec<ScopeDescription>) -> Client {
+    Client {
+        id: Uuid::from_u128(1),
+        client_id: ClientId::parse("authly-admin").expect("a client_id"),
+        name: "Authly command line".to_owned(),
+        client_type: ClientType::Public,
+        secret_hash: None,
+        previous_secret: None,
+        redirect_uris: vec!["http://127.0.0.1/callback".to_owned()],
+        client_uri: None,
+        auth_method: AuthMethod::None,
+        require_pkce: true,
+        grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
+        scopes,
+        resources: Vec::new(),
+        introspect_all: false,
+        is_active: true,
     }
 }
 
@@ -123,15 +157,22 @@ impl State {
         Some(Session { id: session.id, user, authenticated_at: session.authenticated_at })
     }
 
-    fn revoke(&mut self, grant: Uuid) {
-        if let Some(row) = self.grants.get_mut(&grant) {
-            row.is_revoked = true;
-        }
+    /// Whether there was anything to revoke.
+    fn revoke(&mut self, grant: Uuid, now: Timestamp) -> bool {
+        let row = self.grants.get_mut(&grant).filter(|row| row.revoked_at.is_none());
+        row.map(|row| row.revoked_at = Some(now)).is_some()
+    }
+
+    fn set_logo(&mut self, client_id: &ClientId, logo_uri: Option<&String>) {
+        match logo_uri {
+            Some(logo_uri) => self.logos.insert(client_id.clone(), logo_uri.clone()),
+            None => self.logos.remove(client_id),
+        };
     }
 
     /// The grant, unless it was revoked or its user cannot log in any more.
     fn live_grant(&self, id: Uuid) -> Option<&Grant> {
-        let row = self.grants.get(&id).filter(|row| !row.is_revoked)?;
+        let row = self.grants.get(&id).filter(|row| row.revoked_at.is_none())?;
         self.active_user(row.grant.user_id).map(|_| &row.grant)
     }
 
@@ -208,12 +249,12 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn clients(&self) -> Result<Vec<Client>, StoreError> {
-        let state = self.state();
-        Ok(state.clients.values().map(|client| state.client(client)).collect())
-    }
-
-    async fn create_client(&self, client: &NewClient, _now: Timestamp) -> Result<Created, StoreError> {
+    async fn create_client(
+        &self,
+        client: &NewClient,
+        now: Timestamp,
+        audit: Option<&Record>,
+    ) -> Result<Created, StoreError> {
         let mut state = self.state();
         if state.clients.contains_key(&client.client_id) {
             return Ok(Created::Conflict);
@@ -225,6 +266,7 @@ impl Store for MemoryStore {
             name: client.name.clone(),
             client_type: client.client_type(),
             secret_hash: client.secret_hash.clone(),
+            previous_secret: None,
             redirect_uris: client.redirect_uris.iter().map(ToString::to_string).collect(),
             client_uri: client.client_uri.clone(),
             auth_method: client.auth_method,
@@ -233,9 +275,12 @@ impl Store for MemoryStore {
             scopes,
             resources: client.resources.clone(),
             introspect_all: client.introspect_all,
-            is_active: true,
+            is_active: client.is_active,
         };
         state.clients.insert(client.client_id.clone(), stored);
+        state.set_logo(&client.client_id, client.logo_uri.as_ref());
+        state.history.created(&client.client_id, now);
+        state.record(audit.cloned());
         Ok(Created::Created)
     }
 
@@ -243,12 +288,20 @@ impl Store for MemoryStore {
         Ok(self.state().scopes.values().cloned().collect())
     }
 
-    async fn create_scope(&self, _id: Uuid, scope: &ScopeDescription, _now: Timestamp) -> Result<Created, StoreError> {
+    async fn create_scope(
+        &self,
+        _id: Uuid,
+        scope: &ScopeDescription,
+        now: Timestamp,
+        audit: Option<&Record>,
+    ) -> Result<Created, StoreError> {
         let mut state = self.state();
         if state.scopes.contains_key(&scope.name) {
             return Ok(Created::Conflict);
         }
         state.scopes.insert(scope.name.clone(), scope.clone());
+        state.history.created(&format!("scope {}", scope.name), now);
+        state.record(audit.cloned());
         Ok(Created::Created)
     }
 
@@ -261,7 +314,7 @@ impl Store for MemoryStore {
             .or_else(|| by(&|user| user.email.to_lowercase() == email)))
     }
 
-    async fn create_user(&self, new: &NewUser, _now: Timestamp) -> Result<Created, StoreError> {
+    async fn create_user(&self, new: &NewUser, now: Timestamp, audit: Option<&Record>) -> Result<Created, StoreError> {
         let mut state = self.state();
         let email = new.user.email.to_lowercase();
         let is_same = |user: &User| user.email.to_lowercase() == email || user.username == new.user.username;
@@ -271,6 +324,8 @@ impl Store for MemoryStore {
         let credentials =
             UserCredentials { user: new.user.clone(), password_hash: new.password_hash.clone(), is_active: true };
         state.users.insert(new.user.id, credentials);
+        state.history.created(&new.user.id, now);
+        state.record(audit.cloned());
         Ok(Created::Created)
     }
 
@@ -355,7 +410,7 @@ impl Store for MemoryStore {
             client_id: new.client_id,
             created_at: new.created_at,
             origin: new.origin.clone(),
-            is_revoked: false,
+            revoked_at: None,
         };
         state.grants.insert(new.id, row);
         if new.remember_consent {
@@ -392,7 +447,7 @@ impl Store for MemoryStore {
                 CodeOutcome::Issued(grant)
             }
             code::Decision::RevokeGrant => {
-                state.revoke(stored.grant.id);
+                state.revoke(stored.grant.id, redemption.now);
                 CodeOutcome::Replayed(stored.grant.id)
             }
             code::Decision::Expired => CodeOutcome::Expired,
@@ -424,7 +479,7 @@ impl Store for MemoryStore {
             }
             refresh::Decision::Repeat => RefreshOutcome::Repeated(stored.grant),
             refresh::Decision::RevokeGrant => {
-                state.revoke(stored.grant.id);
+                state.revoke(stored.grant.id, rotation.now);
                 RefreshOutcome::Replayed(stored.grant.id)
             }
             refresh::Decision::ScopeExceeded => RefreshOutcome::ScopeExceeded,
@@ -447,11 +502,12 @@ impl Store for MemoryStore {
         match token {
             TokenReference::Refresh { id, .. } => {
                 let own = state.refresh_tokens.get(id).filter(|token| token.client_id == client);
-                let grant = own.and_then(|token| state.grants.get(&token.grant.id)).filter(|row| !row.is_revoked);
+                let grant =
+                    own.and_then(|token| state.grants.get(&token.grant.id)).filter(|row| row.revoked_at.is_none());
                 let Some((id, user_id)) = grant.map(|row| (row.grant.id, row.grant.user_id)) else {
                     return Ok(Revoked::Nothing);
                 };
-                state.revoke(id);
+                state.revoke(id, now);
                 let about = |record: &Record| Record { grant_id: Some(id), user_id: Some(user_id), ..record.clone() };
                 state.record(audit.map(about));
                 Ok(Revoked::Grant { id, user_id })
@@ -485,7 +541,7 @@ impl Store for MemoryStore {
             return Ok(Created::Conflict);
         }
         let earlier = state.signing_keys.iter_mut().filter(|other| other.sequence < key.sequence);
-        for key in earlier.filter(|other| other.retires_at.is_none()) {
+        for key in earlier.filter(|other| other.retires_at.is_none_or(|at| at > predecessors_retire_at)) {
             key.retires_at = Some(predecessors_retire_at);
         }
         state.signing_keys.push(key.clone());
@@ -527,7 +583,9 @@ impl Store for MemoryStore {
             clients: count(state.clients.len()),
             scopes: count(state.scopes.len()),
             sessions: count(state.sessions.values().filter(|session| session.expires_at > now).count()),
-            grants: count(state.grants.values().filter(|row| !row.is_revoked && row.grant.expires_at > now).count()),
+            grants: count(
+                state.grants.values().filter(|row| row.revoked_at.is_none() && row.grant.expires_at > now).count(),
+            ),
         })
     }
 }

@@ -67,7 +67,6 @@ macro_rules! store_suite {
                 a_confidential_client_is_registered,
                 an_unknown_client_is_none,
                 a_client_id_is_unique,
-                clients_are_listed_by_client_id,
                 unknown_scopes_are_ignored,
                 inactive_scopes_are_omitted,
             }

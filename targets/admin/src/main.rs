@@ -13,7 +13,7 @@ use authly_core::{
     },
     ports::{Clock as _, PasswordHashing as _},
     server::new_id,
-    store::{Created, Store},
+    store::{ClientFilter, Created, Store},
 };
 use authly_native::{Database, NativeConfig, NativeHost, host::OsEntropy, logging};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -187,7 +187,12 @@ async fn run_on<S: Store>(arguments: &Arguments, config: &NativeConfig, store: &
         Command::User(UserCommand::Create(user)) => format.one(&create_user(user, config, store).await?),
         Command::Client(ClientCommand::Create(client)) => format.one(&create_client(client, config, store).await?),
         Command::Client(ClientCommand::List) => {
-            let clients = store.clients().await?;
+            let mut clients = Vec::new();
+            for record in store.client_records(&ClientFilter::default(), None, u32::MAX).await? {
+                if let Some(client_id) = ClientId::parse(&record.client_id) {
+                    clients.extend(store.client(&client_id).await?);
+                }
+            }
             format.many(&clients.iter().map(ClientView::from).collect::<Vec<_>>())
         }
         Command::Client(ClientCommand::Show { client_id }) => {
@@ -266,7 +271,7 @@ async fn create_user<S: Store>(
     let password_hash = host.hash(password).await?;
     let view = CreatedUserView::new(&user, generated);
     let id = user.id;
-    match store.create_user(&NewUser { user, password_hash }, now).await? {
+    match store.create_user(&NewUser { user, password_hash }, now, None).await? {
         Created::Created => {
             let event = Event::new(EventType::UserCreated).user(id).detail("authly-admin");
             let record = Record::new(new_id(&host, now), now, event);
@@ -325,9 +330,11 @@ async fn create_client<S: Store>(
         scopes,
         resources: arguments.resources.clone(),
         introspect_all: arguments.introspect_all,
+        logo_uri: None,
+        is_active: true,
     };
     client.check()?;
-    match store.create_client(&client, now).await? {
+    match store.create_client(&client, now, None).await? {
         Created::Created => {
             let stored = store.client(&client.client_id).await?.context("the client is gone already")?;
             Ok(CreatedClientView::new(&stored, secret.as_ref().map(|secret| secret.expose().to_owned())))
@@ -351,7 +358,7 @@ async fn create_scope<S: Store>(
     let now = host.now();
     let scope =
         ScopeDescription { name: name.to_owned(), description: description.to_owned(), is_default, is_active: true };
-    match store.create_scope(new_id(&host, now), &scope, now).await? {
+    match store.create_scope(new_id(&host, now), &scope, now, None).await? {
         Created::Created => Ok(ScopeView::from(&scope)),
         Created::Conflict => bail!("the scope {name:?} exists already"),
     }

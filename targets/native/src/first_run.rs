@@ -102,7 +102,7 @@ async fn create_admin<S: Store, H: Host>(
     let now = server.host().now();
     let password_hash = server.host().hash(password).await.map_err(Fault::from)?;
     let id = user.id;
-    let created = server.store().create_user(&NewUser { user, password_hash }, now).await?;
+    let created = server.store().create_user(&NewUser { user, password_hash }, now, None).await?;
     if created == Created::Created {
         server.audit_job(now, Event::new(EventType::UserCreated).user(id).detail("administrator")).await;
     }
@@ -146,7 +146,9 @@ async fn create_demo_client<S: Store, H: Host>(server: &Server<S, H>) -> Result<
         scopes,
         resources: Vec::new(),
         introspect_all: false,
+        logo_uri: None,
+        is_active: true,
     };
-    server.store().create_client(&client, now).await?;
+    server.store().create_client(&client, now, None).await?;
     Ok(true)
 }

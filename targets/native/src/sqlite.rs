@@ -1,6 +1,7 @@
 //! The embedded database: one file, one node, nothing to set up.
 
 mod accounts;
+mod administration;
 mod audit;
 mod limits;
 mod outbox;
@@ -22,12 +23,12 @@ use authly_core::{
     limit::LocalCounters,
     model::{
         AuthMethod, Client, ClientId, ClientSecretHash, ClientType, Digest, GrantType, NewClient, NewUser, Origin,
-        PasswordHash, ScopeDescription, Scopes, Timestamp, User, UserCredentials,
+        PasswordHash, PreviousSecret, ScopeDescription, Scopes, Timestamp, User, UserCredentials,
     },
     store::{
         CodeOutcome, CodeRedemption, Counts, Created, Found, Grant, Lookup, NewGrant, NewSession, RefreshOutcome,
         RefreshRotation, Revoked, Session, SessionAndConsent, Store, StoreError, Swept, TokenReference, TokenState,
-        sqlite as statements,
+        UserChange, sqlite as statements,
     },
 };
 use sqlx::{
@@ -236,8 +237,8 @@ async fn commit(transaction: Transaction<'_, Sqlite>) -> Result<(), StoreError> 
     transaction.commit().await.map_err(failure)
 }
 
-fn created(rows: u64) -> Created {
-    if rows > 0 { Created::Created } else { Created::Conflict }
+fn created(is_created: bool) -> Created {
+    if is_created { Created::Created } else { Created::Conflict }
 }
 
 /// A row, read by column name.
@@ -289,6 +290,8 @@ impl Row {
     /// As named in `client.sql`.
     fn client(&self) -> Result<Client, StoreError> {
         let secret_hash: Option<&str> = self.get("client_secret_hash")?;
+        let previous_hash: Option<&str> = self.get("previous_secret_hash")?;
+        let previous_hash = previous_hash.and_then(ClientSecretHash::parse);
         let Json(scopes) = self.get::<Json<Vec<(String, String, u8)>>>("scopes")?;
         Ok(Client {
             id: self.get("id")?,
@@ -298,6 +301,9 @@ impl Row {
             secret_hash: secret_hash
                 .map(|text| ClientSecretHash::parse(text).ok_or_else(|| unexpected("client_secret_hash")))
                 .transpose()?,
+            previous_secret: previous_hash
+                .zip(self.optional_time("previous_secret_expires_at")?)
+                .map(|(hash, expires_at)| PreviousSecret { hash, expires_at }),
             redirect_uris: self.list("redirect_uris")?,
             client_uri: self.get("client_uri")?,
             auth_method: AuthMethod::parse(self.get("auth_method")?).ok_or_else(|| unexpected("auth_method"))?,
@@ -336,6 +342,11 @@ impl Row {
             password_hash: PasswordHash::new(self.get("password_hash")?),
             is_active: self.get("is_active")?,
         })
+    }
+
+    /// As named in `judge_user_change.sql`.
+    fn user_change(&self) -> Result<UserChange, StoreError> {
+        UserChange::parse(self.get("outcome")?).ok_or_else(|| unexpected("outcome"))
     }
 
     fn origin(&self) -> Result<Origin, StoreError> {
@@ -489,11 +500,12 @@ impl Store for SqliteStore {
         Ok(Found { client: exists.then(|| row.client()).transpose()?, token, signing_keys })
     }
 
-    async fn clients(&self) -> Result<Vec<Client>, StoreError> {
-        all(&self.readers, self.query(statements::CLIENTS)).await?.iter().map(Row::client).collect()
-    }
-
-    async fn create_client(&self, client: &NewClient, now: Timestamp) -> Result<Created, StoreError> {
+    async fn create_client(
+        &self,
+        client: &NewClient,
+        now: Timestamp,
+        audit: Option<&Record>,
+    ) -> Result<Created, StoreError> {
         let mut transaction = self.begin().await?;
         let redirect_uris: Vec<_> = client.redirect_uris.iter().map(ToString::to_string).collect();
         let grant_types: Vec<_> = client.grant_types.iter().map(|grant_type| grant_type.name()).collect();
@@ -511,11 +523,17 @@ impl Store for SqliteStore {
             .bind(Json(grant_types))
             .bind(Json(&client.resources))
             .bind(client.introspect_all)
-            .bind(now.timestamp_micros());
-        let created = created(execute(&mut *transaction, query).await?);
+            .bind(now.timestamp_micros())
+            .bind(&client.logo_uri)
+            .bind(client.is_active);
+        let created = created(execute(&mut *transaction, query).await? > 0);
         if created == Created::Created {
-            let query = self.query(statements::CREATE_CLIENT_SCOPES).bind(client.id).bind(Json(client.scopes.to_vec()));
+            let query = self
+                .query(statements::CREATE_CLIENT_SCOPES)
+                .bind(client.client_id.as_str())
+                .bind(Json(client.scopes.to_vec()));
             execute(&mut *transaction, query).await?;
+            self.record_with(&mut transaction, audit).await?;
             commit(transaction).await?;
         }
         Ok(created)
@@ -533,7 +551,13 @@ impl Store for SqliteStore {
         all(&self.readers, self.query(statements::SCOPES)).await?.iter().map(scope).collect()
     }
 
-    async fn create_scope(&self, id: Uuid, scope: &ScopeDescription, now: Timestamp) -> Result<Created, StoreError> {
+    async fn create_scope(
+        &self,
+        id: Uuid,
+        scope: &ScopeDescription,
+        now: Timestamp,
+        audit: Option<&Record>,
+    ) -> Result<Created, StoreError> {
         let query = self
             .query(statements::CREATE_SCOPE)
             .bind(id)
@@ -542,7 +566,7 @@ impl Store for SqliteStore {
             .bind(scope.is_default)
             .bind(scope.is_active)
             .bind(now.timestamp_micros());
-        execute(&self.writer, query).await.map(created)
+        self.change(query, audit).await.map(created)
     }
 
     async fn user_by_login(&self, login: &str) -> Result<Option<UserCredentials>, StoreError> {
@@ -557,7 +581,7 @@ impl Store for SqliteStore {
         }))
     }
 
-    async fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<Created, StoreError> {
+    async fn create_user(&self, new: &NewUser, now: Timestamp, audit: Option<&Record>) -> Result<Created, StoreError> {
         let query = self
             .query(statements::CREATE_USER)
             .bind(new.user.id)
@@ -567,7 +591,7 @@ impl Store for SqliteStore {
             .bind(new.user.is_verified)
             .bind(new.user.is_admin)
             .bind(now.timestamp_micros());
-        execute(&self.writer, query).await.map(created)
+        self.change(query, audit).await.map(created)
     }
 
     async fn replace_password_hash(
@@ -830,7 +854,7 @@ impl Store for SqliteStore {
             .bind(&key.sealed)
             .bind(key.activates_at.timestamp_micros())
             .bind(key.retires_at.map(|time| time.timestamp_micros()));
-        let created = created(execute(&mut *transaction, query).await?);
+        let created = created(execute(&mut *transaction, query).await? > 0);
         if created == Created::Created {
             let query = self
                 .query(statements::RETIRE_SIGNING_KEYS)

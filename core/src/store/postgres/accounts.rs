@@ -2,8 +2,9 @@
 
 use uuid::Uuid;
 
-use super::{Executor, FromValue, PostgresStore, Row, Value, statement, user};
+use super::{Executor, FromValue, PostgresStore, Row, Value, audit, statement, user};
 use crate::{
+    audit::Record,
     model::{ClientId, Digest, Origin, PasswordHash, Timestamp, User, UserCredentials},
     store::{
         Accounts, EmailPurpose, EmailTokenHolder, GrantView, NewMail, PasswordChange, PasswordReset, Registration,
@@ -179,8 +180,8 @@ impl<E: Executor> Accounts for PostgresStore<E> {
         self.one(&statement::REVOKE_APPLICATION, values![user, client, now]).await.and_then(take)
     }
 
-    async fn end_access(&self, user: Uuid, now: Timestamp) -> Result<(), StoreError> {
-        self.execute(&statement::END_ACCESS, values![user, now]).await
+    async fn end_access(&self, user: Uuid, now: Timestamp, audit: Option<&Record>) -> Result<(), StoreError> {
+        self.execute(&statement::END_ACCESS, values![user, now, audit::document(audit)]).await
     }
 
     async fn sweep_email_tokens(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {

@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::{Executor, PostgresStore, Row, Value, statement};
 use crate::{
-    audit::Record,
+    audit::{Outcome, Record},
     model::Timestamp,
-    store::{AuditLog, StoreError},
+    store::{AuditFilter, AuditLog, StoreError},
 };
 
 /// A record as a JSON document with the names of the table's columns, which is how statements take one along.
@@ -19,6 +19,7 @@ pub(super) fn document(record: Option<&Record>) -> Value {
             "occurred_at": record.occurred_at.to_rfc3339_opts(SecondsFormat::Micros, true),
             "event": record.event,
             "outcome": record.outcome,
+            "actor": record.actor,
             "user_id": record.user_id,
             "client_id": record.client_id,
             "grant_id": record.grant_id,
@@ -38,6 +39,7 @@ fn record(row: &mut Row) -> Result<Record, StoreError> {
         occurred_at: row.take()?,
         event: row.take::<String>()?.into(),
         outcome: row.take::<String>()?.into(),
+        actor: row.take()?,
         user_id: row.take()?,
         client_id: row.take()?,
         grant_id: row.take()?,
@@ -53,8 +55,16 @@ impl<E: Executor> AuditLog for PostgresStore<E> {
         self.execute(&statement::RECORD_EVENT, vec![document(Some(record))]).await
     }
 
-    async fn audit_log(&self, before: Option<Uuid>, limit: u32) -> Result<Vec<Record>, StoreError> {
-        let rows = self.executor.query(&statement::AUDIT_LOG, values![before, limit]).await?;
+    async fn audit_log(
+        &self,
+        filter: &AuditFilter,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<Record>, StoreError> {
+        let AuditFilter { event, outcome, user_id, client_id, since, until } = filter;
+        let outcome = outcome.map(Outcome::name);
+        let parameters = values![before, limit, event.clone(), outcome, *user_id, client_id.clone(), *since, *until];
+        let rows = self.executor.query(&statement::AUDIT_LOG, parameters).await?;
         rows.into_iter().map(|mut row| record(&mut row)).collect()
     }
 

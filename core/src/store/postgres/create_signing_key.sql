@@ -1,4 +1,4 @@
--- Stores a key under its number and has those before it that are still open retire, whatever their algorithm, unless
+-- Stores a key under its number and has those before it retire at a time at the latest, whatever their algorithm, unless
 -- another instance was faster.
 -- $1 kid, $2 algorithm, $3 number, $4 public JWK, $5 sealed private key, $6 when it begins to sign, $7 its end, if
 -- known, $8 end of those before
@@ -15,6 +15,6 @@ WITH created AS (
     UPDATE signing_keys k
     SET retires_at = to_timestamp(0) + $8::int8 * interval '1 microsecond'
     FROM created
-    WHERE k.sequence < created.sequence AND k.retires_at IS NULL
+    WHERE k.sequence < created.sequence AND (k.retires_at IS NULL OR k.retires_at > to_timestamp(0) + $8::int8 * interval '1 microsecond')
 )
 SELECT EXISTS (SELECT FROM created)

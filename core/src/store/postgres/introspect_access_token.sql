@@ -11,7 +11,8 @@ SELECT
         AND NOT EXISTS (SELECT FROM tokens t WHERE t.jti = $1::text AND t.invalidated),
     u.id, u.username::text, u.email::text, COALESCE(u.is_verified, false), COALESCE(u.is_admin, false),
     c.id, c.client_id, c.name, c.client_type, c.secret_hash, c.redirect_uris, c.client_uri, c.auth_method,
-    c.require_pkce, c.grant_types, c.resources, c.introspect_all, c.is_active, c.scopes
+    c.require_pkce, c.grant_types, c.resources, c.introspect_all, c.is_active, c.scopes,
+    c.previous_secret_hash, c.previous_secret_expires_at
 FROM (VALUES ($6::text, $2::text)) AS asked (caller, owner)
 LEFT JOIN client_details c ON c.client_id = asked.caller
 LEFT JOIN clients owner ON owner.client_id = asked.owner

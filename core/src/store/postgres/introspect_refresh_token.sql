@@ -14,7 +14,8 @@ SELECT
     (extract(epoch FROM token.rotated_at) * 1000000)::int8,
     (extract(epoch FROM token.expires_at) * 1000000)::int8,
     c.id, c.client_id, c.name, c.client_type, c.secret_hash, c.redirect_uris, c.client_uri, c.auth_method,
-    c.require_pkce, c.grant_types, c.resources, c.introspect_all, c.is_active, c.scopes
+    c.require_pkce, c.grant_types, c.resources, c.introspect_all, c.is_active, c.scopes,
+    c.previous_secret_hash, c.previous_secret_expires_at
 FROM (VALUES ($1::text)) AS caller (client_id)
 LEFT JOIN client_details c ON c.client_id = caller.client_id
 LEFT JOIN (

@@ -4,7 +4,8 @@
 SELECT
     caller.id, caller.client_id, caller.client_name, caller.client_type, caller.client_secret_hash,
     caller.redirect_uris, caller.client_uri, caller.auth_method, caller.require_pkce, caller.grant_types,
-    caller.resources, caller.introspect_all, caller.is_active,
+    caller.resources, caller.introspect_all, caller.is_active, caller.previous_secret_hash,
+    caller.previous_secret_expires_at,
     (
         SELECT json_group_array(json_array(scope_name, description, is_default) ORDER BY scope_name)
         FROM client_scopes

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::{MemoryStore, State, keep, outbox::MailRow};
 use crate::{
+    audit::Record,
     model::{Digest, Timestamp, User, UserCredentials},
     store::{
         Accounts, EmailPurpose, EmailTokenHolder, GrantView, NewEmailToken, NewMail, PasswordChange, PasswordReset,
@@ -46,10 +47,10 @@ impl State {
         Some(EmailTokenHolder { credentials, email: row.email.clone() })
     }
 
-    fn end_access(&mut self, user: Uuid, but: Option<Digest>) {
+    pub(super) fn end_access(&mut self, user: Uuid, but: Option<Digest>, now: Timestamp) {
         self.sessions.retain(|digest, session| session.user_id != user || Some(*digest) == but);
         for row in self.grants.values_mut().filter(|row| row.grant.user_id == user) {
-            row.is_revoked = true;
+            row.revoked_at.get_or_insert(now);
         }
     }
 
@@ -145,7 +146,7 @@ impl Accounts for MemoryStore {
         user.is_verified |= user.email == email;
         let credentials = UserCredentials { user: user.clone(), password_hash: new.clone(), is_active: true };
         state.users.insert(user.id, credentials);
-        state.end_access(user.id, None);
+        state.end_access(user.id, None, *now);
         state.email_tokens.retain(|(owner, _), _| *owner != user.id);
         state.queue(Some(&user.email), notice, *now);
         Ok(Some(user))
@@ -160,7 +161,7 @@ impl Accounts for MemoryStore {
         };
         stored.password_hash = new.clone();
         let address = stored.user.email.clone();
-        state.end_access(*user, Some(*keep));
+        state.end_access(*user, Some(*keep), *now);
         state.email_tokens.retain(|(owner, _), _| owner != user);
         state.queue(Some(&address), notice, *now);
         Ok(true)
@@ -190,7 +191,7 @@ impl Accounts for MemoryStore {
         let state = self.state();
         let own = state.grants.values().filter(|row| {
             row.grant.user_id == user
-                && !row.is_revoked
+                && row.revoked_at.is_none()
                 && row.grant.expires_at > now
                 && (row.created_at > recent || state.has_refresh_token(row.grant.id, now))
         });
@@ -219,20 +220,22 @@ impl Accounts for MemoryStore {
         Ok(state.sessions.len() < before)
     }
 
-    async fn revoke_application(&self, user: Uuid, client: Uuid, _now: Timestamp) -> Result<bool, StoreError> {
+    async fn revoke_application(&self, user: Uuid, client: Uuid, now: Timestamp) -> Result<bool, StoreError> {
         let mut state = self.state();
         state.consents.remove(&(user, client));
         let mut any = false;
         let own = state.grants.values_mut().filter(|row| row.grant.user_id == user && row.client_id == client);
         for row in own {
-            any |= !row.is_revoked;
-            row.is_revoked = true;
+            any |= row.revoked_at.is_none();
+            row.revoked_at.get_or_insert(now);
         }
         Ok(any)
     }
 
-    async fn end_access(&self, user: Uuid, _now: Timestamp) -> Result<(), StoreError> {
-        self.state().end_access(user, None);
+    async fn end_access(&self, user: Uuid, now: Timestamp, audit: Option<&Record>) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.end_access(user, None, now);
+        state.record(audit.cloned());
         Ok(())
     }
 

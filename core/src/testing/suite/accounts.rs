@@ -117,7 +117,7 @@ pub async fn a_registration_makes_an_account<S: Store>(store: &Arc<S>) -> Case {
 /// Nothing changes but that mail goes to the address as the account has it.
 pub async fn a_registration_of_a_taken_address_sends_the_other_mail<S: Store>(store: &Arc<S>) -> Case {
     let ada = account("ada");
-    store.create_user(&ada, at(0)).await?;
+    store.create_user(&ada, at(0), None).await?;
     for email in ["ada@example.com", "ADA@example.com"] {
         assert!(!store.register(&registration(email, "link")).await?);
         assert_eq!(sent(store).await?, [to("known", "ada@example.com")]);
@@ -131,7 +131,7 @@ pub async fn a_registration_of_a_taken_address_sends_the_other_mail<S: Store>(st
 /// Somebody else's name stays theirs, and nobody learns of it.
 pub async fn a_registration_gets_another_name_where_it_is_taken<S: Store>(store: &Arc<S>) -> Case {
     let mallory = named_account("mallory@example.com", "ada@example.com");
-    store.create_user(&mallory, at(0)).await?;
+    store.create_user(&mallory, at(0), None).await?;
     let registration = registration("ada@example.com", "link");
     assert!(store.register(&registration).await?);
     let ada = user(store, "ada@example.com").await?.expect("the address goes first");
@@ -157,7 +157,7 @@ pub async fn an_address_is_verified<S: Store>(store: &Arc<S>) -> Case {
 /// To the moment.
 pub async fn a_link_ends<S: Store>(store: &Arc<S>) -> Case {
     let ada = account("ada");
-    store.create_user(&ada, at(0)).await?;
+    store.create_user(&ada, at(0), None).await?;
     store.request_verification(&verification(ada.user.id, "ada@example.com", "verify")).await?;
     store.request_reset(&reset_request("ada@example.com", "reset")).await?;
     for (secret, purpose) in [("verify", EmailPurpose::Verify), ("reset", EmailPurpose::Reset)] {
@@ -174,7 +174,7 @@ pub async fn a_link_ends<S: Store>(store: &Arc<S>) -> Case {
 /// For the other thing it is no link at all.
 pub async fn a_link_is_for_one_purpose<S: Store>(store: &Arc<S>) -> Case {
     let ada = account("ada");
-    store.create_user(&ada, at(0)).await?;
+    store.create_user(&ada, at(0), None).await?;
     store.request_verification(&verification(ada.user.id, "ada@example.com", "verify")).await?;
     store.request_reset(&reset_request("ada@example.com", "reset")).await?;
     assert_eq!(holder(store, "verify", EmailPurpose::Reset).await?, None);
@@ -190,8 +190,8 @@ pub async fn a_link_is_for_one_purpose<S: Store>(store: &Arc<S>) -> Case {
 /// The newest link of a kind is the only one.
 pub async fn a_newer_link_takes_the_place_of_an_older_one<S: Store>(store: &Arc<S>) -> Case {
     let (ada, bob) = (account("ada"), account("bob"));
-    store.create_user(&ada, at(0)).await?;
-    store.create_user(&bob, at(0)).await?;
+    store.create_user(&ada, at(0), None).await?;
+    store.create_user(&bob, at(0), None).await?;
     store.request_reset(&reset_request("bob@example.com", "bob's")).await?;
     for secret in ["first", "second"] {
         assert_eq!(store.request_reset(&reset_request("ada@example.com", secret)).await?, Some(ada.user.id));
@@ -213,7 +213,7 @@ pub async fn an_address_changes<S: Store>(store: &Arc<S>) -> Case {
         (&named, "ada@example.com", "lovelace@example.com", "ada"),
         (&unnamed, "bob@example.com", "robert@example.com", "robert@example.com"),
     ] {
-        store.create_user(account, at(0)).await?;
+        store.create_user(account, at(0), None).await?;
         store.request_reset(&reset_request(old, "reset")).await?;
         assert!(store.request_verification(&verification(account.user.id, new, "verify")).await?);
         assert_eq!(sent(store).await?, [to("reset", old), to("verify", new)]);
@@ -233,14 +233,14 @@ pub async fn an_address_changes<S: Store>(store: &Arc<S>) -> Case {
 /// Whoever has the address is told, and whoever asked is not.
 pub async fn a_taken_address_cannot_be_had<S: Store>(store: &Arc<S>) -> Case {
     let (ada, bob) = (account("ada"), account("bob"));
-    store.create_user(&ada, at(0)).await?;
-    store.create_user(&bob, at(0)).await?;
+    store.create_user(&ada, at(0), None).await?;
+    store.create_user(&bob, at(0), None).await?;
     assert!(!store.request_verification(&verification(bob.user.id, "ada@example.com", "verify")).await?);
     assert_eq!(sent(store).await?, [to("taken", "ada@example.com")]);
     assert_eq!(holder(store, "verify", EmailPurpose::Verify).await?, None);
     // Free when it was asked for, and taken when the link was used.
     assert!(store.request_verification(&verification(bob.user.id, "new@example.com", "verify")).await?);
-    store.create_user(&named_account("new@example.com", "carol"), at(0)).await?;
+    store.create_user(&named_account("new@example.com", "carol"), at(0), None).await?;
     let notice = mail("notice", at(1));
     assert_eq!(store.verify_email(&digest("verify"), &notice, at(1)).await?, Verification::Taken);
     assert_eq!(store.verify_email(&digest("verify"), &notice, at(1)).await?, Verification::Unknown);
@@ -251,7 +251,7 @@ pub async fn a_taken_address_cannot_be_had<S: Store>(store: &Arc<S>) -> Case {
 /// In any case, to the address as the account has it: what was typed receives nothing.
 pub async fn a_forgotten_password_sends_a_link<S: Store>(store: &Arc<S>) -> Case {
     let ada = account("ada");
-    store.create_user(&ada, at(0)).await?;
+    store.create_user(&ada, at(0), None).await?;
     assert_eq!(store.request_reset(&reset_request("ADA@Example.com", "link")).await?, Some(ada.user.id));
     assert_eq!(sent(store).await?, [to("reset", "ada@example.com")]);
     let holder = store.email_token(&digest("link"), EmailPurpose::Reset, at(1)).await?.expect("the link is good");
@@ -261,7 +261,7 @@ pub async fn a_forgotten_password_sends_a_link<S: Store>(store: &Arc<S>) -> Case
 
 /// The mail is to nobody; a name is no address.
 pub async fn a_forgotten_password_of_nobody_sends_nothing<S: Store>(store: &Arc<S>) -> Case {
-    store.create_user(&account("ada"), at(0)).await?;
+    store.create_user(&account("ada"), at(0), None).await?;
     for login in ["nobody@example.com", "ada", "", "%", "ada@example.com\0"] {
         assert_eq!(store.request_reset(&reset_request(login, "link")).await?, None, "{login:?}");
         assert_eq!(sent(store).await?, [("reset".to_owned(), None)]);
@@ -331,7 +331,7 @@ pub async fn a_password_that_was_changed_since_stays<S: Store>(store: &Arc<S>) -
 /// By key, whatever it is called now.
 pub async fn credentials_are_read_by_key<S: Store>(store: &Arc<S>) -> Case {
     let ada = account("ada");
-    store.create_user(&ada, at(0)).await?;
+    store.create_user(&ada, at(0), None).await?;
     let credentials = store.credentials(ada.user.id).await?.expect("it is there");
     assert_eq!((credentials.user, credentials.password_hash), (ada.user, ada.password_hash));
     assert!(credentials.is_active);
@@ -346,8 +346,8 @@ fn origin(device: &str) -> Origin {
 /// One's own, while they last, newest first, with where they are from.
 pub async fn sessions_are_listed_and_ended<S: Store>(store: &Arc<S>) -> Case {
     let (ada, bob) = (account("ada"), account("bob"));
-    store.create_user(&ada, at(0)).await?;
-    store.create_user(&bob, at(0)).await?;
+    store.create_user(&ada, at(0), None).await?;
+    store.create_user(&bob, at(0), None).await?;
     let (ada, bob) = (ada.user.id, bob.user.id);
     let first = NewSession { origin: origin("Firefox on Linux"), ..session("first", ada, at(0)) };
     let second = NewSession { origin: Origin::default(), ..session("second", ada, at(10)) };
@@ -417,11 +417,11 @@ pub async fn access_ends_everywhere<S: Store>(store: &Arc<S>) -> Case {
     let world = World::new(store).await?;
     let family = world.family().await?;
     let bob = account("bob");
-    store.create_user(&bob, at(0)).await?;
+    store.create_user(&bob, at(0), None).await?;
     store.create_session(&session("one", world.user.id, at(0))).await?;
     store.create_session(&session("two", world.user.id, at(0))).await?;
     store.create_session(&session("bob's", bob.user.id, at(0))).await?;
-    store.end_access(world.user.id, at(1)).await?;
+    store.end_access(world.user.id, at(1), None).await?;
     for (cookie, expected) in [("one", false), ("two", false), ("bob's", true)] {
         assert_eq!(store.session(&digest(cookie), at(2)).await?.is_some(), expected, "{cookie}");
     }
@@ -431,7 +431,7 @@ pub async fn access_ends_everywhere<S: Store>(store: &Arc<S>) -> Case {
 /// And no others; in bounded batches.
 pub async fn ended_links_are_swept<S: Store>(store: &Arc<S>) -> Case {
     for name in ["ada", "bob", "carol"] {
-        store.create_user(&account(name), at(0)).await?;
+        store.create_user(&account(name), at(0), None).await?;
         let mut request = reset_request(&format!("{name}@example.com"), name);
         request.token.expires_at += TimeDelta::seconds(if name == "carol" { 100 } else { 0 });
         store.request_reset(&request).await?;
@@ -446,7 +446,7 @@ pub async fn ended_links_are_swept<S: Store>(store: &Arc<S>) -> Case {
 /// One of them sets the password.
 pub async fn one_link_is_used_once<S: Store>(store: &Arc<S>) -> Case {
     let ada = account("ada");
-    store.create_user(&ada, at(0)).await?;
+    store.create_user(&ada, at(0), None).await?;
     for round in 0..8 {
         let secret = format!("link {round}");
         store.request_reset(&reset_request("ada@example.com", &secret)).await?;

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     audit::{Event, EventType, Record},
     model::Timestamp,
-    store::{NewGrant, NewSession, Revoked, Store, StoreError},
+    store::{AuditFilter, NewGrant, NewSession, Revoked, Store, StoreError},
 };
 
 fn record(event_type: EventType, now: Timestamp) -> Record {
@@ -17,12 +17,12 @@ fn record(event_type: EventType, now: Timestamp) -> Record {
 }
 
 async fn newest<S: Store>(store: &Arc<S>) -> Result<Option<Record>, StoreError> {
-    Ok(store.audit_log(None, 1).await?.pop())
+    Ok(store.audit_log(&AuditFilter::default(), None, 1).await?.pop())
 }
 
 /// Every field of it; nothing that is referred to need exist.
 pub async fn a_record_is_read_back<S: Store>(store: &Arc<S>) -> Case {
-    assert_eq!(store.audit_log(None, 10).await?, []);
+    assert_eq!(store.audit_log(&AuditFilter::default(), None, 10).await?, []);
     let plain = record(EventType::LoginFailed, at(0));
     let event = Event::new(EventType::CodeReplayed).user(id()).client(&client_id("app")).grant(id());
     let full = Record {
@@ -44,9 +44,9 @@ pub async fn records_are_listed_newest_first<S: Store>(store: &Arc<S>) -> Case {
     for record in &records {
         store.record(record).await?;
     }
-    let mut listed = store.audit_log(None, 3).await?;
+    let mut listed = store.audit_log(&AuditFilter::default(), None, 3).await?;
     while let Some(last) = listed.last().map(|record| record.id) {
-        let page = store.audit_log(Some(last), 3).await?;
+        let page = store.audit_log(&AuditFilter::default(), Some(last), 3).await?;
         if page.is_empty() {
             break;
         }
@@ -62,7 +62,7 @@ pub async fn a_record_is_appended_once<S: Store>(store: &Arc<S>) -> Case {
     let first = record(EventType::LoginFailed, at(0));
     store.record(&first).await?;
     store.record(&Record { detail: Some("another".to_owned()), ..first.clone() }).await?;
-    assert_eq!(store.audit_log(None, 10).await?, [first]);
+    assert_eq!(store.audit_log(&AuditFilter::default(), None, 10).await?, [first]);
     Ok(())
 }
 
@@ -75,14 +75,14 @@ pub async fn no_record_is_lost<S: Store>(store: &Arc<S>) -> Case {
     for outcome in race(racers).await {
         outcome?;
     }
-    assert_eq!(store.audit_log(None, 100).await?.len(), 32);
+    assert_eq!(store.audit_log(&AuditFilter::default(), None, 100).await?.len(), 32);
     Ok(())
 }
 
 /// Along with it.
 pub async fn a_login_and_a_logout_are_recorded<S: Store>(store: &Arc<S>) -> Case {
     let ada = account("ada");
-    store.create_user(&ada, at(0)).await?;
+    store.create_user(&ada, at(0), None).await?;
     let user_id = Some(ada.user.id);
     let login = Record { user_id, ..record(EventType::LoginSucceeded, at(0)) };
     store.create_session(&NewSession { audit: Some(login.clone()), ..session("cookie", ada.user.id, at(0)) }).await?;
@@ -121,14 +121,14 @@ pub async fn a_revocation_is_recorded<S: Store>(store: &Arc<S>) -> Case {
     let (grant_id, user_id) = (family.grant.id, world.user.id);
     let revoked = store.revoke_token(&refresh, client, at(2), Some(&grant)).await?;
     assert_eq!(revoked, Revoked::Grant { id: grant_id, user_id });
-    let mut log = store.audit_log(None, 10).await?;
+    let mut log = store.audit_log(&AuditFilter::default(), None, 10).await?;
     assert!(log.contains(&Record { grant_id: Some(grant_id), user_id: Some(user_id), ..grant }));
     for again in [&access, &refresh] {
         let record = record(EventType::GrantRevoked, at(3));
         assert_eq!(store.revoke_token(again, client, at(3), Some(&record)).await?, Revoked::Nothing);
     }
     log.truncate(2);
-    assert_eq!(store.audit_log(None, 10).await?, log);
+    assert_eq!(store.audit_log(&AuditFilter::default(), None, 10).await?, log);
     Ok(())
 }
 
@@ -141,7 +141,12 @@ pub async fn old_records_are_swept<S: Store>(store: &Arc<S>) -> Case {
     assert_eq!(store.sweep_audit_log(at(3), 2).await?, 2);
     assert_eq!(store.sweep_audit_log(at(3), 2).await?, 1);
     assert_eq!(store.sweep_audit_log(at(3), 2).await?, 0);
-    let left: Vec<_> = store.audit_log(None, 10).await?.into_iter().map(|record| record.occurred_at).collect();
+    let left: Vec<_> = store
+        .audit_log(&AuditFilter::default(), None, 10)
+        .await?
+        .into_iter()
+        .map(|record| record.occurred_at)
+        .collect();
     assert_eq!(left, [at(4), at(3)]);
     Ok(())
 }

@@ -232,7 +232,7 @@ pub async fn consent_is_not_remembered_unasked<S: Store>(store: &Arc<S>) -> Case
 pub async fn consent_is_for_one_client_and_one_person<S: Store>(store: &Arc<S>) -> Case {
     let world = World::new(store).await?;
     let bob = account("bob");
-    store.create_user(&bob, at(0)).await?;
+    store.create_user(&bob, at(0), None).await?;
     store.create_grant(&NewGrant { remember_consent: true, ..world.grant() }).await?;
     assert_eq!(consented(&world, world.other.id).await?, None);
     let bob = World { user: bob.user, ..world };

@@ -19,8 +19,8 @@ use crate::{
         PasswordHash, RedirectUri, ScopeDescription, Scopes, Timestamp, User,
     },
     store::{
-        CodeOutcome, CodeRedemption, Grant, Lookup, NewGrant, NewRefreshToken, NewSession, RefreshOutcome,
-        RefreshRotation, Store, StoreError, TokenReference, TokenState,
+        ClientFilter, ClientRecord, CodeOutcome, CodeRedemption, Grant, Lookup, NewGrant, NewRefreshToken, NewSession,
+        RefreshOutcome, RefreshRotation, Store, StoreError, TokenReference, TokenState,
     },
 };
 
@@ -106,6 +106,8 @@ pub(super) fn public_client(name: &str) -> NewClient {
         scopes: scopes("read write"),
         resources: vec![],
         introspect_all: false,
+        logo_uri: None,
+        is_active: true,
     }
 }
 
@@ -151,9 +153,9 @@ impl<S: Store> World<S> {
     pub(super) async fn new(store: &Arc<S>) -> Result<Self, StoreError> {
         let NewUser { user, password_hash } = account("ada");
         let (client, other) = (public_client("client"), public_client("other"));
-        store.create_user(&NewUser { user: user.clone(), password_hash }, at(0)).await?;
-        store.create_client(&client, at(0)).await?;
-        store.create_client(&other, at(0)).await?;
+        store.create_user(&NewUser { user: user.clone(), password_hash }, at(0), None).await?;
+        store.create_client(&client, at(0), None).await?;
+        store.create_client(&other, at(0), None).await?;
         Ok(Self { store: Arc::clone(store), user, client, other })
     }
 
@@ -352,4 +354,11 @@ pub(super) async fn race_two<A: Send + 'static, B: Send + 'static>(
     start.wait().await;
     let other = other.await;
     (one.await.expect("it does not panic"), other)
+}
+
+/// Every client but the command line's, which the migrations make.
+pub(super) async fn clients<S: Store>(store: &Arc<S>) -> Result<Vec<ClientRecord>, StoreError> {
+    let mut clients = store.client_records(&ClientFilter::default(), None, 1000).await?;
+    clients.retain(|client| client.client_id != "authly-admin");
+    Ok(clients)
 }

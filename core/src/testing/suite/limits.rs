@@ -149,7 +149,7 @@ pub async fn racers_take_the_quota_and_no_more<S: Store>(store: &Arc<S>) -> Case
 /// As without any attempt counted.
 pub async fn an_attempt_reads_the_account<S: Store>(store: &Arc<S>) -> Case {
     let ada = account("ada");
-    store.create_user(&ada, at(0)).await?;
+    store.create_user(&ada, at(0), None).await?;
     for login in ["ada", "ADA@example.com"] {
         let read = attempt(store, login, "address", Some("device"), at(0)).await?.credentials.expect("it is there");
         assert_eq!(
@@ -163,7 +163,7 @@ pub async fn an_attempt_reads_the_account<S: Store>(store: &Arc<S>) -> Case {
 
 /// Where limits are off.
 pub async fn nothing_is_counted_unasked<S: Store>(store: &Arc<S>) -> Case {
-    store.create_user(&account("ada"), at(0)).await?;
+    store.create_user(&account("ada"), at(0), None).await?;
     for _ in 0..50 {
         let attempt = LoginAttempt { login: "ada", now: at(0), ask: None, counters: None };
         let outcome = store.attempt_login(&attempt).await?;
@@ -175,7 +175,7 @@ pub async fn nothing_is_counted_unasked<S: Store>(store: &Arc<S>) -> Case {
 
 /// Permits are taken along, and without one nothing else is counted.
 pub async fn permits_come_first<S: Store>(store: &Arc<S>) -> Case {
-    store.create_user(&account("ada"), at(0)).await?;
+    store.create_user(&account("ada"), at(0), None).await?;
     let attempt = LoginAttempt {
         login: "ada",
         now: at(0),
@@ -199,7 +199,7 @@ pub async fn permits_come_first<S: Store>(store: &Arc<S>) -> Case {
 
 /// Some are free; then there is a wait, twice as long each time, and what is tried meanwhile makes it no longer.
 pub async fn attempts_from_one_origin_wait_longer_each_time<S: Store>(store: &Arc<S>) -> Case {
-    store.create_user(&account("ada"), at(0)).await?;
+    store.create_user(&account("ada"), at(0), None).await?;
     let free = Backoff::PER_ORIGIN.free;
     let first = at(2);
     assert_eq!(exhaust(store, "ada", "address", None, at(0)).await?, (free, Admission::OriginBlocked(first)));
@@ -221,8 +221,8 @@ pub async fn attempts_from_one_origin_wait_longer_each_time<S: Store>(store: &Ar
 
 /// A thousand addresses have no more attempts than one has twice.
 pub async fn attempts_from_everywhere_wait_longer_each_time<S: Store>(store: &Arc<S>) -> Case {
-    store.create_user(&account("ada"), at(0)).await?;
-    store.create_user(&account("bob"), at(0)).await?;
+    store.create_user(&account("ada"), at(0), None).await?;
+    store.create_user(&account("bob"), at(0), None).await?;
     assert_eq!(exhaust_account(store, "ada", at(0)).await?, Backoff::PER_ACCOUNT.free);
     assert_eq!(exhaust_account(store, "ada", at(2)).await?, 1);
     let refused = attempt(store, "ada", "another", None, at(3)).await?;
@@ -234,7 +234,7 @@ pub async fn attempts_from_everywhere_wait_longer_each_time<S: Store>(store: &Ar
 
 /// Nobody learns from it whether there is one.
 pub async fn an_account_that_does_not_exist_is_counted_alike<S: Store>(store: &Arc<S>) -> Case {
-    store.create_user(&account("ada"), at(0)).await?;
+    store.create_user(&account("ada"), at(0), None).await?;
     for login in ["ada", "nobody"] {
         let one = exhaust(store, login, "address", None, at(0)).await?;
         assert_eq!(one, (Backoff::PER_ORIGIN.free, Admission::OriginBlocked(at(2))), "{login}");
@@ -247,8 +247,8 @@ pub async fn an_account_that_does_not_exist_is_counted_alike<S: Store>(store: &A
 /// Where the owner was before: whatever strangers try meanwhile.
 pub async fn the_owner_gets_in_from_a_known_origin<S: Store>(store: &Arc<S>) -> Case {
     let (ada, bob) = (account("ada"), account("bob"));
-    store.create_user(&ada, at(0)).await?;
-    store.create_user(&bob, at(0)).await?;
+    store.create_user(&ada, at(0), None).await?;
+    store.create_user(&bob, at(0), None).await?;
     log_in(store, &ada, "home", "laptop", [None, None], at(0)).await?;
     log_in(store, &bob, "office", "desktop", [None, None], at(0)).await?;
     exhaust_account(store, "ada", at(1)).await?;
@@ -277,7 +277,7 @@ pub async fn the_owner_gets_in_from_a_known_origin<S: Store>(store: &Arc<S>) -> 
 /// Nor can somebody at the same address lock the owner's browser out, or guess for ever.
 pub async fn a_known_browser_is_counted_by_itself<S: Store>(store: &Arc<S>) -> Case {
     let ada = account("ada");
-    store.create_user(&ada, at(0)).await?;
+    store.create_user(&ada, at(0), None).await?;
     log_in(store, &ada, "home", "laptop", [None, None], at(0)).await?;
     let free = Backoff::PER_KNOWN_ORIGIN.free;
     assert_eq!(exhaust(store, "ada", "home", None, at(1)).await?, (free, Admission::OriginBlocked(at(3))));
@@ -290,7 +290,7 @@ pub async fn a_known_browser_is_counted_by_itself<S: Store>(store: &Arc<S>) -> C
 /// Whoever mistyped and then did not begins anew.
 pub async fn a_login_forgets_its_attempts<S: Store>(store: &Arc<S>) -> Case {
     let ada = account("ada");
-    store.create_user(&ada, at(0)).await?;
+    store.create_user(&ada, at(0), None).await?;
     for round in 0..4 {
         for _ in 0..Backoff::PER_ORIGIN.free - 1 {
             attempt(store, "ada", "address", None, at(round)).await?;
@@ -307,7 +307,7 @@ pub async fn a_login_forgets_its_attempts<S: Store>(store: &Arc<S>) -> Case {
 
 /// A thousand at the same time are a thousand.
 pub async fn racing_attempts_are_all_counted<S: Store>(store: &Arc<S>) -> Case {
-    store.create_user(&account("ada"), at(0)).await?;
+    store.create_user(&account("ada"), at(0), None).await?;
     let admitted = |outcomes: Vec<Result<AttemptOutcome, StoreError>>| {
         outcomes.into_iter().try_fold(0, |count, outcome| {
             Ok::<u32, StoreError>(count + u32::from(matches!(outcome?.admission, Admission::Admitted(_))))
@@ -331,7 +331,7 @@ pub async fn racing_attempts_are_all_counted<S: Store>(store: &Arc<S>) -> Case {
 /// Logins and attempts that touch the same counters do not stop each other.
 pub async fn logins_race_with_attempts<S: Store>(store: &Arc<S>) -> Case {
     let ada = account("ada");
-    store.create_user(&ada, at(0)).await?;
+    store.create_user(&ada, at(0), None).await?;
     for round in 0..6 {
         let racers = (0..RACERS).map(|racer| {
             let (store, ada) = (Arc::clone(store), ada.clone());
@@ -354,7 +354,7 @@ pub async fn logins_race_with_attempts<S: Store>(store: &Arc<S>) -> Case {
 /// And nothing else.
 pub async fn ended_counters_and_origins_are_swept<S: Store>(store: &Arc<S>) -> Case {
     let ada = account("ada");
-    store.create_user(&ada, at(0)).await?;
+    store.create_user(&ada, at(0), None).await?;
     assert_eq!(store.sweep_limits(at(0), 100).await?, 0);
     store.take(&ask("a", 10), at(0)).await?;
     store.take(&ask("b", 10), at(30)).await?;

@@ -47,7 +47,7 @@ async fn look_up<S: Store>(
 pub async fn a_caller_is_read<S: Store>(store: &Arc<S>) -> Case {
     let family = World::new(store).await?.family().await?;
     let api = confidential_client("api");
-    store.create_client(&api, at(0)).await?;
+    store.create_client(&api, at(0), None).await?;
     let found = look_up(store, Some(&api.client_id), Some(&family.access_token())).await?;
     assert_eq!(found.client, store.client(&api.client_id).await?);
     assert!(found.client.is_some_and(|caller| caller.allowed_scopes() == scopes("read write")));

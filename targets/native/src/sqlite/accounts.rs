@@ -1,6 +1,7 @@
 //! Accounts on SQLite.
 
 use authly_core::{
+    audit::Record,
     model::{Digest, Timestamp, User, UserCredentials},
     store::{
         Accounts, EmailPurpose, EmailTokenHolder, GrantView, NewEmailToken, NewMail, PasswordChange, PasswordReset,
@@ -84,7 +85,7 @@ impl SqliteStore {
         optional(&mut **transaction, query).await?.map(|row| holder(&row)).transpose()
     }
 
-    async fn end_sessions(
+    pub(super) async fn end_sessions(
         &self,
         transaction: &mut Writing,
         user: Uuid,
@@ -94,7 +95,7 @@ impl SqliteStore {
         execute(&mut **transaction, query).await.map(drop)
     }
 
-    async fn revoke_grants(
+    pub(super) async fn revoke_grants(
         &self,
         transaction: &mut Writing,
         user: Uuid,
@@ -105,7 +106,7 @@ impl SqliteStore {
         execute(&mut **transaction, query).await
     }
 
-    async fn end_email_tokens(
+    pub(super) async fn end_email_tokens(
         &self,
         transaction: &mut Writing,
         user: Uuid,
@@ -323,10 +324,11 @@ impl Accounts for SqliteStore {
         Ok(revoked > 0)
     }
 
-    async fn end_access(&self, user: Uuid, now: Timestamp) -> Result<(), StoreError> {
+    async fn end_access(&self, user: Uuid, now: Timestamp, audit: Option<&Record>) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         self.end_sessions(&mut transaction, user, None).await?;
         self.revoke_grants(&mut transaction, user, None, now).await?;
+        self.record_with(&mut transaction, audit).await?;
         commit(transaction).await
     }
 

@@ -1,9 +1,9 @@
 //! The audit log in the file.
 
 use authly_core::{
-    audit::Record,
+    audit::{Outcome, Record},
     model::Timestamp,
-    store::{AuditLog, StoreError, sqlite as statements},
+    store::{AuditFilter, AuditLog, StoreError, sqlite as statements},
 };
 use sqlx::{Sqlite, Transaction, query::Query, sqlite::SqliteArguments};
 use uuid::Uuid;
@@ -16,6 +16,7 @@ fn record(row: &Row) -> Result<Record, StoreError> {
         occurred_at: row.time("occurred_at")?,
         event: row.get::<String>("event")?.into(),
         outcome: row.get::<String>("outcome")?.into(),
+        actor: row.get("actor")?,
         user_id: row.get("user_id")?,
         client_id: row.get("client_id")?,
         grant_id: row.get("grant_id")?,
@@ -40,6 +41,7 @@ impl SqliteStore {
             .bind(record.user_agent.as_deref())
             .bind(record.request_id.as_deref())
             .bind(record.detail.as_deref())
+            .bind(record.actor.as_deref())
     }
 
     /// Appends a record, if there is one, along with a change of state.
@@ -60,8 +62,23 @@ impl AuditLog for SqliteStore {
         execute(&self.writer, self.record_event(record)).await.map(drop)
     }
 
-    async fn audit_log(&self, before: Option<Uuid>, limit: u32) -> Result<Vec<Record>, StoreError> {
-        let query = self.query(statements::AUDIT_LOG).bind(before.unwrap_or(Uuid::max())).bind(limit);
+    async fn audit_log(
+        &self,
+        filter: &AuditFilter,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<Record>, StoreError> {
+        let AuditFilter { event, outcome, user_id, client_id, since, until } = filter;
+        let query = self
+            .query(statements::AUDIT_LOG)
+            .bind(before.unwrap_or(Uuid::max()))
+            .bind(limit)
+            .bind(event)
+            .bind(outcome.map(Outcome::name))
+            .bind(*user_id)
+            .bind(client_id)
+            .bind(since.map(|time| time.timestamp_micros()))
+            .bind(until.map(|time| time.timestamp_micros()));
         all(&self.readers, query).await?.iter().map(record).collect()
     }
 

@@ -75,7 +75,7 @@ async fn people(store: &Store, secret: &ClientSecret) -> (Uuid, Uuid) {
     let password = Password::new(PASSWORD).expect("a valid password");
     let password_hash = password::hash(&password, PasswordCost::default(), &OsEntropy);
     let id = user.id;
-    store.create_user(&NewUser { user, password_hash }, now).await.expect("an account");
+    store.create_user(&NewUser { user, password_hash }, now, None).await.expect("an account");
     let client = NewClient {
         id: new_id(&OsEntropy, now),
         client_id: ClientId::parse("bench").expect("a valid id"),
@@ -89,8 +89,10 @@ async fn people(store: &Store, secret: &ClientSecret) -> (Uuid, Uuid) {
         scopes: Scopes::parse("read profile").expect("valid scopes"),
         resources: Vec::new(),
         introspect_all: false,
+        logo_uri: None,
+        is_active: true,
     };
-    store.create_client(&client, now).await.expect("a client");
+    store.create_client(&client, now, None).await.expect("a client");
     (id, client.id)
 }
 
