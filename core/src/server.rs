@@ -13,6 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chrono::SubsecRound as _;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use quick_cache::sync::Cache;
 use uuid::Uuid;
@@ -125,7 +126,8 @@ impl<S: Store, H: Host> Server<S, H> {
 
     /// Answers a request. It never fails: every failure is a response.
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
-        let now = self.host.now();
+        // As exact as stores keep it: what is told now is what is read later.
+        let now = self.host.now().trunc_subsecs(6);
         let request_id = self.request_id(&request, now);
         let counted = Counted::default();
         let exchange = Exchange { request: &request, now, request_id: &request_id, counted: &counted };
