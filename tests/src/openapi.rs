@@ -214,20 +214,21 @@ fn is_open_object(schema: &Value) -> bool {
     schema["type"] == "object" && schema.get("additionalProperties").is_none()
 }
 
-/// Every object has the members that it is said to have and no others, unless it is part of an `allOf`.
+/// Every object has the members that it is said to have and no others: it is closed where it is referred to or stands, but
+/// not where it is part of an `allOf`.
 fn forbid_unknown_members(node: &mut Value, document: &Value) {
     match node {
         Value::Object(members) => {
             for (name, member) in members.iter_mut() {
-                if name != "allOf" && name != "schemas" && name != "example" && name != "examples" {
-                    forbid_unknown_members(member, document);
-                } else if name == "schemas" {
-                    // What is referred to is closed where it is referred to.
-                    for (_, schema) in member.as_object_mut().into_iter().flatten() {
-                        for (_, part) in schema.as_object_mut().into_iter().flatten() {
-                            forbid_unknown_members(part, document);
+                match (name.as_str(), member) {
+                    ("allOf" | "example" | "examples", _) => {}
+                    ("schemas", Value::Object(schemas)) => {
+                        for schema in schemas.values_mut() {
+                            forbid_unknown_members(schema, document);
+                            schema.as_object_mut().and_then(|schema| schema.remove("unevaluatedProperties"));
                         }
                     }
+                    (_, member) => forbid_unknown_members(member, document),
                 }
             }
             let reference = members.get("$ref").and_then(Value::as_str);

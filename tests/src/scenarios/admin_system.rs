@@ -118,13 +118,17 @@ pub async fn the_audit_log_is_filtered_and_exported(target: &Target) {
     let of = async |query: &str| operator.list(&format!("/audit-log?limit=2&user_id={}{query}", person.id)).await;
     let all = of("").await;
     let names: Vec<_> = all.iter().map(|event| event["event"].as_str().expect("a name")).collect();
-    assert_eq!(names, ["login.failed", "consent.granted", "login.succeeded", "consent.granted", "login.succeeded"]);
+    assert_eq!(
+        names,
+        ["login.failed", "login.succeeded", "consent.granted", "login.succeeded"],
+        "consent was remembered"
+    );
     assert_eq!(of("&event=login.succeeded").await.len(), 2);
     assert_eq!(of("&outcome=failure").await.len(), 1);
-    assert_eq!(of(&format!("&client_id={}", app.client_id)).await.len(), 2);
+    assert_eq!(of(&format!("&client_id={}", app.client_id)).await.len(), 1);
     assert_eq!(of("&event=login.failed&outcome=success").await.len(), 0);
     let at = |time: DateTime<Utc>| path_part(time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true));
-    assert_eq!(of(&format!("&since={}", at(since - chrono::TimeDelta::minutes(5)))).await.len(), 5);
+    assert_eq!(of(&format!("&since={}", at(since - chrono::TimeDelta::minutes(5)))).await.len(), 4);
     assert_eq!(of(&format!("&until={}", at(since - chrono::TimeDelta::minutes(5)))).await.len(), 0);
     assert_eq!(of(&format!("&since={}", at(time(&all[0]["occurred_at"])))).await, all[..1], "that time included");
     assert_eq!(of(&format!("&until={}", at(time(&all[0]["occurred_at"])))).await, all[1..], "that time excluded");
@@ -134,14 +138,14 @@ pub async fn the_audit_log_is_filtered_and_exported(target: &Target) {
 
     let mut lines = Vec::new();
     let mut path = format!("/audit-log?limit=2&user_id={}", person.id);
-    for page in 0..3 {
+    for page in 0..2 {
         let reply = operator.request(Method::GET, &path).header(header::ACCEPT, "application/x-ndjson").reply().await;
         Document::get().check(&Method::GET, &format!("/admin{path}"), None, &reply);
         let reply = reply.expect(200);
         assert_eq!(reply.header("content-type"), Some("application/x-ndjson"));
         lines.extend(reply.text().lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")));
         let Some(link) = reply.header("link") else {
-            assert_eq!(page, 2);
+            assert_eq!(page, 1);
             break;
         };
         let (url, rel) = link.split_once('>').expect("a link");
