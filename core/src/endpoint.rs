@@ -17,6 +17,7 @@ mod login;
 mod logout;
 mod me;
 pub(crate) mod metadata;
+mod openapi;
 mod register;
 mod reset_password;
 mod revoke;

@@ -25,4 +25,5 @@ pub mod trace;
 
 pub use endpoint::{DEMO_CLIENT_ID, Operator};
 pub use request::{ClientAddress, MAX_BODY, read_body};
+pub use response::Audience;
 pub use server::Server;

@@ -106,6 +106,11 @@ impl Parameters {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// The name of a parameter that was sent empty.
+    pub fn empty(&self) -> Option<&str> {
+        self.0.iter().find(|(_, value)| value.is_empty()).map(|(name, _)| name.as_str())
+    }
+
     /// The same parameters with one of another value.
     #[must_use]
     pub fn with(&self, name: &str, value: &str) -> Self {

@@ -83,6 +83,8 @@ pub enum Endpoint {
     Metadata,
     /// `/.well-known/jwks.json`
     Jwks,
+    /// `/openapi.json`
+    OpenApi,
     /// `/health`
     Health,
     /// `/health/live`
@@ -129,7 +131,7 @@ const METADATA: &str = "/.well-known/oauth-authorization-server";
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::Home,
         Self::Authorize,
         Self::Consent,
@@ -166,6 +168,7 @@ impl Endpoint {
         Self::AdminMaintenance,
         Self::Metadata,
         Self::Jwks,
+        Self::OpenApi,
         Self::Health,
         Self::Live,
         Self::Ready,
@@ -213,6 +216,7 @@ impl Endpoint {
             Self::AdminMaintenance => "/admin/maintenance",
             Self::Metadata => METADATA,
             Self::Jwks => "/.well-known/jwks.json",
+            Self::OpenApi => "/openapi.json",
             Self::Health => "/health",
             Self::Live => "/health/live",
             Self::Ready => "/health/ready",
@@ -261,6 +265,7 @@ impl Endpoint {
             Self::AdminMaintenance => "admin_maintenance",
             Self::Metadata => "metadata",
             Self::Jwks => "jwks",
+            Self::OpenApi => "openapi",
             Self::Health => "health",
             Self::Live => "live",
             Self::Ready => "ready",
@@ -304,6 +309,7 @@ impl Endpoint {
             | Self::AdminStatus
             | Self::Metadata
             | Self::Jwks
+            | Self::OpenApi
             | Self::Health
             | Self::Live
             | Self::Ready
@@ -373,7 +379,7 @@ impl Endpoint {
     /// Who may call it from a script on another origin. Never what a person sees (OAuth 2.1 §3.1).
     pub const fn cors(self) -> Cors {
         match self {
-            Self::Metadata | Self::Jwks => Cors::Public,
+            Self::Metadata | Self::Jwks | Self::OpenApi => Cors::Public,
             Self::Token | Self::Refresh | Self::Revoke | Self::Me => Cors::Configured,
             _ => Cors::No,
         }
@@ -397,9 +403,13 @@ impl Endpoint {
             | Self::DemoCallback => Counting::Strangers,
             // An attempt to log in is counted by the statement that reads the account, and a public client's request
             // when it has named itself. Clients and tokens that are good do not count.
-            Self::Metadata | Self::Jwks | Self::Health | Self::Live | Self::Ready | Self::Stylesheet => {
-                Counting::Nothing
-            }
+            Self::Metadata
+            | Self::Jwks
+            | Self::OpenApi
+            | Self::Health
+            | Self::Live
+            | Self::Ready
+            | Self::Stylesheet => Counting::Nothing,
             _ => Counting::Failures,
         }
     }

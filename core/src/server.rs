@@ -7,12 +7,13 @@ mod limits;
 use std::{
     future::Future,
     sync::{
-        Arc, RwLock,
+        Arc, OnceLock, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use bytes::Bytes;
+use chrono::SubsecRound as _;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use quick_cache::sync::Cache;
 use uuid::Uuid;
@@ -76,6 +77,7 @@ pub struct Server<S, H> {
     pub(crate) refresh_tokens: RefreshTokens,
     pub(crate) form_keys: Vec<Keyed>,
     pub(crate) metadata: Bytes,
+    pub(crate) openapi: OnceLock<Bytes>,
     mail_was_queued: AtomicBool,
     clients: Cache<ClientId, Arc<CachedClient>>,
     verified_tokens: Cache<Digest, Arc<AccessToken>>,
@@ -90,6 +92,7 @@ impl<S: Store, H: Host> Server<S, H> {
             refresh_tokens: RefreshTokens::new(&config.refresh),
             form_keys: config.root.derive("form token"),
             metadata: endpoint::metadata::document(&config).into(),
+            openapi: OnceLock::new(),
             mail_was_queued: AtomicBool::new(false),
             clients: Cache::new(CACHED_CLIENTS),
             verified_tokens: Cache::new(CACHED_TOKENS),
@@ -123,7 +126,8 @@ impl<S: Store, H: Host> Server<S, H> {
 
     /// Answers a request. It never fails: every failure is a response.
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
-        let now = self.host.now();
+        // As exact as stores keep it: what is told now is what is read later.
+        let now = self.host.now().trunc_subsecs(6);
         let request_id = self.request_id(&request, now);
         let counted = Counted::default();
         let exchange = Exchange { request: &request, now, request_id: &request_id, counted: &counted };
@@ -244,6 +248,7 @@ impl<S: Store, H: Host> Server<S, H> {
             endpoint if endpoint.is_admin() => Box::pin(self.administer(exchange, endpoint)).await,
             Endpoint::Metadata => Ok(self.metadata()),
             Endpoint::Jwks => self.jwks(exchange).await,
+            Endpoint::OpenApi => Ok(self.openapi()),
             Endpoint::Health | Endpoint::Ready => Ok(self.ready(exchange).await),
             Endpoint::Live => Ok(endpoint::health::live()),
             Endpoint::Stylesheet => Ok(endpoint::assets::stylesheet(&self.config)),

@@ -1,10 +1,12 @@
 //! What the tests share.
 
+pub mod admin;
 pub mod browser;
 pub mod container;
 pub mod http;
 pub mod lambda;
 pub mod nginx;
+pub mod openapi;
 pub mod postgres;
 pub mod proxy;
 pub mod redis;

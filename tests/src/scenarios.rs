@@ -3,6 +3,13 @@
 
 pub mod access_tokens;
 pub mod accounts;
+pub mod admin_alone;
+pub mod admin_authorization;
+pub mod admin_clients;
+pub mod admin_input;
+pub mod admin_scopes;
+pub mod admin_system;
+pub mod admin_users;
 pub mod administration;
 pub mod authorization_endpoint;
 pub mod bad_input;
@@ -12,6 +19,7 @@ pub mod consent;
 pub mod introspection;
 pub mod limits;
 pub mod metadata;
+pub mod openapi;
 pub mod refresh;
 pub mod revocation;
 pub mod sessions;
@@ -104,6 +112,66 @@ macro_rules! http_scenarios {
                 a_client_with_the_scope_runs_maintenance
                 maintenance_takes_the_scope
                 maintenance_takes_a_token
+            }
+            own admin_alone {
+                a_token_for_another_audience_is_refused
+                the_last_administrator_stays
+                the_next_key_is_published_before_it_signs
+                a_stolen_key_is_replaced_at_once
+                under_hs256_there_are_no_keys
+                the_status_counts
+            }
+            shared admin_authorization {
+                every_operation_takes_a_token
+                every_operation_takes_its_own_scope
+                a_persons_token_takes_an_administrator
+                a_demoted_administrators_token_stops_at_once
+                an_operators_token_ends_with_its_client
+                head_works_and_other_methods_are_405
+            }
+            shared admin_clients {
+                a_client_lives_from_registration_to_deletion
+                what_is_left_out_of_a_client_has_its_default
+                clients_are_found
+                pages_hold_while_rows_come_and_go
+                a_secret_is_rotated_with_an_overlap
+                a_deactivated_client_is_refused_at_once
+                a_deleted_clients_tokens_are_dead
+                a_change_of_a_client_counts_at_once
+                a_merge_patch_changes_what_it_names
+                unacceptable_clients_are_refused
+                ids_are_percent_encoded_in_paths
+            }
+            shared admin_input {
+                malformed_bodies_are_400
+                other_content_types_are_415
+                a_large_body_is_413
+                odd_targets_and_headers_are_refused
+                a_dry_run_changes_nothing
+            }
+            shared admin_scopes {
+                a_scope_lives_from_its_making_to_its_deletion
+                scopes_are_found
+                a_default_scope_is_given_to_who_asks_for_none
+                unacceptable_scopes_are_refused
+            }
+            shared admin_system {
+                jobs_and_their_runs_are_listed
+                every_change_is_in_the_audit_log
+                the_audit_log_is_filtered_and_exported
+            }
+            shared admin_users {
+                an_account_lives_from_its_making_to_its_deletion
+                users_are_found
+                a_password_that_is_set_ends_everything
+                a_locked_account_is_of_no_use
+                a_person_is_logged_out_everywhere
+                unacceptable_accounts_are_refused
+                sessions_and_grants_are_listed_and_ended
+            }
+            shared openapi {
+                the_document_is_served
+                answers_are_as_described
             }
             shared client_credentials {
                 a_confidential_client_gets_a_token_for_itself

@@ -140,7 +140,8 @@ impl Call<'_> {
 
     /// Part of a name, as stores compare it.
     fn search(&self) -> Result<Option<String>, ProtocolError> {
-        Ok(self.query.get("q")?.map(str::to_lowercase))
+        let short = |text: &str| (text.chars().count() <= 255).then(|| text.to_lowercase());
+        self.filter("q", short, "255 characters long at most")
     }
 
     /// Nobody hands out, or takes over, more than they have.
@@ -268,6 +269,10 @@ impl<S: Store, H: Host> Server<S, H> {
         };
         exchange.counted.trust();
         let query = Parameters::from_query(exchange.request)?;
+        // Whoever narrows a list, or asks for a dry run, and says no more would be taken for somebody who does not.
+        if let Some(name) = query.empty() {
+            return Err(ProtocolError::invalid_request(format!("the parameter {name} is empty")).into());
+        }
         let mut call = Call { exchange, actor, scopes, query, is_dry_run: false };
         call.is_dry_run = call.flag("dry_run")?.unwrap_or(false);
         Ok(call)

@@ -1,7 +1,12 @@
 //! JSON that comes in: read strictly, and merged into what is there (RFC 7396).
 
+use std::fmt;
+
 use http::{Request, StatusCode, header};
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _, MapAccess, Visitor},
+};
 use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 
@@ -76,30 +81,58 @@ fn pointer(path: &Path) -> String {
         .collect()
 }
 
+/// What members are wrong in form. Where in the text they are, is of no use where members were merged.
 fn mistake(error: &serde_path_to_error::Error<serde_json::Error>) -> ProtocolError {
-    let inner = error.inner();
-    if !inner.is_data() {
-        return ProtocolError::invalid_request(format!("the body is no JSON object: {inner}"));
-    }
-    // Where in the text it is, is of no use where members were merged.
-    let detail = inner.to_string();
+    let detail = error.inner().to_string();
     let detail = detail.split(" at line ").next().unwrap_or_default().to_owned();
     unacceptable(vec![InvalidMember { pointer: pointer(error.path()), detail }])
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ProtocolError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| mistake(&error))?;
-    deserializer
-        .end()
-        .map_err(|error| ProtocolError::invalid_request(format!("the body is no JSON object: {error}")))?;
-    Ok(value)
+/// A JSON object whose members have names of their own: which of two would count is a guess (RFC 8259 §4).
+struct Object(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Object, A::Error> {
+                let mut members = Map::new();
+                while let Some((name, value)) = access.next_entry::<String, Value>()? {
+                    if members.contains_key(&name) {
+                        return Err(A::Error::custom(format!("{name} is there twice")));
+                    }
+                    members.insert(name, value);
+                }
+                Ok(Object(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+fn object(request: &Request<bytes::Bytes>) -> Result<Map<String, Value>, ProtocolError> {
+    let object: Result<Object, _> = serde_json::from_slice(request.body());
+    let object =
+        object.map_err(|error| ProtocolError::invalid_request(format!("the body is no JSON object: {error}")))?;
+    Ok(object.0)
+}
+
+fn read<T: DeserializeOwned>(members: Map<String, Value>) -> Result<T, ProtocolError> {
+    serde_path_to_error::deserialize(Value::Object(members)).map_err(|error| mistake(&error))
 }
 
 /// A whole object.
 pub(super) fn json<T: DeserializeOwned>(request: &Request<bytes::Bytes>) -> Result<T, ProtocolError> {
     check_content_type(request, &["application/json"])?;
-    parse(request.body())
+    read(object(request)?)
 }
 
 /// The same where every member has a default: no body at all is the empty object.
@@ -116,7 +149,7 @@ pub(super) fn merged<T: DeserializeOwned>(
     writable: &[&str],
 ) -> Result<T, ProtocolError> {
     check_content_type(request, &["application/merge-patch+json", "application/json"])?;
-    let patch: Map<String, Value> = parse(request.body())?;
+    let patch = object(request)?;
     let mut problems = Problems::default();
     for name in patch.keys().filter(|name| !writable.contains(&name.as_str())) {
         problems.add(format!("/{name}"), format!("it cannot be changed; these can: {}", writable.join(", ")));
@@ -133,5 +166,5 @@ pub(super) fn merged<T: DeserializeOwned>(
             members.insert(name, value)
         };
     }
-    serde_path_to_error::deserialize(Value::Object(members)).map_err(|error| mistake(&error))
+    read(members)
 }
