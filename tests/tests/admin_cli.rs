@@ -69,13 +69,18 @@ impl World {
         create.extend(ALL_SCOPES.iter().flat_map(|scope| ["--scope", scope]));
         let client = self.shell.admin_json(&create);
         let member = |name: &str| client[name].as_str().expect("text").to_owned();
-        self.client_token(&member("client_id"), &member("client_secret")).await.expect("a token")
+        let scope = ALL_SCOPES.join(" ");
+        self.client_token_for(&member("client_id"), &member("client_secret"), &scope).await.expect("a token")
     }
 
-    async fn client_token(&self, client_id: &str, secret: &str) -> Option<String> {
+    async fn client_token_for(&self, client_id: &str, secret: &str, scope: &str) -> Option<String> {
         let request = self.target.post("/auth/token").client_basic(client_id, secret);
-        let reply = request.form_body(&[("grant_type", "client_credentials")]).reply().await;
+        let reply = request.form_body(&[("grant_type", "client_credentials"), ("scope", scope)]).reply().await;
         (reply.status == 200).then(|| reply.member("access_token"))
+    }
+
+    async fn is_secret(&self, client_id: &str, secret: &str) -> bool {
+        self.client_token_for(client_id, secret, "read").await.is_some()
     }
 
     fn json(&self, arguments: &[&str]) -> Value {
@@ -161,18 +166,18 @@ async fn clients(world: &World) {
     world.fail(4, &create);
     let shown = world.json(&["client", "show", id]);
     assert!(shown.get("client_secret").is_none() && shown["client_name"] == "Report", "{shown}");
-    assert!(world.client_token(id, &first).await.is_some());
+    assert!(world.is_secret(id, &first).await);
 
     let rotated = world.json(&["client", "rotate-secret", id]);
     let second = rotated["client_secret"].as_str().expect("a secret").to_owned();
     assert!(rotated["previous_secret_expires_at"].is_string(), "{rotated}");
     for secret in [&first, &second] {
-        assert!(world.client_token(id, secret).await.is_some(), "both work for a day");
+        assert!(world.is_secret(id, secret).await, "both work for a day");
     }
     world.fail(2, &["client", "rotate-secret", id, "--overlap-seconds", "0"]);
     let rotated = world.json(&["client", "rotate-secret", id, "--overlap-seconds", "0", "--yes"]);
     let third = rotated["client_secret"].as_str().expect("a secret");
-    assert!(world.client_token(id, third).await.is_some());
+    assert!(world.is_secret(id, third).await);
 
     let update = ["client", "update", id, "--name", "Reports", "--resource", "https://api.example"];
     let diff = world.table(&[&update[..], &["--dry-run"]].concat());
@@ -374,7 +379,7 @@ async fn apply(world: &World) {
     let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(each(&result, "action"), ["create", "create"]);
     let secret = result[1]["client_secret"].as_str().expect("the secret of the confidential one");
-    assert!(world.client_token("apply-job", secret).await.is_some());
+    assert!(world.is_secret("apply-job", secret).await);
     assert!(result[0].get("client_secret").is_none(), "{result}");
 
     let output = world.run(&with(&["--yes"]));
@@ -387,7 +392,7 @@ async fn apply(world: &World) {
     let output = world.run(&with(&["--yes"]));
     assert_eq!(output.status.code(), Some(10), "{}", stderr(&output));
     let plan = stderr(&output);
-    assert!(plan.contains("~ client apply-app\n-   client_name: App\n+   client_name: The app\n1"), "{plan}");
+    assert!(plan.contains("~ client apply-app\n-   client_name: App\n+   client_name: The app\n0 to create, 1 to change"), "{plan}");
     let app = world.json(&["client", "show", "apply-app"]);
     assert_eq!((&app["client_name"], &app["client_uri"]), (&json!("The app"), &json!("https://app.example/")));
 
@@ -490,7 +495,8 @@ async fn tokens_must_allow_it() {
     let create = ["client", "create", "--name", "Reader", "--type", "confidential", "--scope", "admin:scopes:read"];
     let client = world.json(&create);
     let member = |name: &str| client[name].as_str().expect("text");
-    let token = world.client_token(member("client_id"), member("client_secret")).await.expect("a token");
+    let (id, secret) = (member("client_id"), member("client_secret"));
+    let token = world.client_token_for(id, secret, "admin:scopes:read").await.expect("a token");
     let remote = Shell::new(&[("AUTHLY_URL", world.server.issuer()), ("XDG_CONFIG_HOME", "/nonexistent")]);
     let said = remote.fail_with(5, ADMIN, &["scope", "list"]);
     assert!(said.contains("authly-admin login --url"), "{said}");

@@ -267,29 +267,33 @@ async fn the_administrators_first_steps() {
     assert!(!server.stop().contains("user name"), "there are users already: no administrator is made up");
 }
 
-/// Words that help, and exit code 1.
+/// Words that help, and an exit code that says what kind of trouble it is.
 #[test]
 fn the_administrator_is_told_what_is_wrong() {
     let shell = Shell::new(&[]);
     let public = ["client", "create", "--name", "App", "--type", "public"];
-    for (arguments, expected) in [
-        (&[&public[..], &["--redirect-uri", "http://app.example/cb"]].concat()[..], "use https"),
-        (&[&public[..], &["--redirect-uri", "myapp:/cb"]].concat(), "contains a dot"),
-        (&public, "needs at least one redirect URI"),
-        (&[&public[..], &["--redirect-uri", "https://a.example", "--scope", "nope"]].concat(), "no scope \"nope\""),
-        (&[&public[..], &["--grant-type", "client_credentials"]].concat(), "confidential clients only"),
-        (&[&public[..], &["--grant-type", "password"]].concat(), "no grant type \"password\""),
-        (&["client", "show", "nobody"], "there is no client \"nobody\""),
-        (&["user", "create", "--email", "nonsense", "--generate-password"], "must look like name@example.com"),
-        (&["scope", "create", "two words", "--description", "x"], "one word"),
-        (&["scope", "create", "read", "--description", "x"], "exists already"),
+    let with = |more: &[&'static str]| [&public[..], more].concat();
+    for (code, arguments, expected) in [
+        (1, with(&["--redirect-uri", "http://app.example/cb"]), "use https"),
+        (1, with(&["--redirect-uri", "myapp:/cb"]), "contains a dot"),
+        (1, with(&[]), "/redirect_uris: a client that uses authorization_code needs at least one"),
+        (1, with(&["--redirect-uri", "https://a.example", "--scope", "nope"]), "there is no scope nope"),
+        (1, with(&["--grant-type", "client_credentials"]), "confidential clients only"),
+        (1, with(&["--grant-type", "password"]), "/grant_types/0"),
+        (3, vec!["client", "show", "nobody"], "there is no such client"),
+        (1, vec!["user", "create", "--email", "nonsense", "--generate-password"], "must look like name@example.com"),
+        (1, vec!["scope", "create", "two words", "--description", "x"], "/name"),
+        (4, vec!["scope", "create", "read", "--description", "x"], "already"),
+        (2, vec!["client", "create", "--name", "App"], "--type"),
+        (2, vec!["client", "paint"], "paint"),
     ] {
-        let said = shell.fail("authly-admin", arguments);
+        let said = shell.fail_with(code, "authly-admin", &arguments);
         assert!(said.contains(expected), "{arguments:?} said: {said}");
     }
-    shell.succeed("authly-admin", &["user", "create", "--email", "a@b.example", "--generate-password"]);
-    let said = shell.fail("authly-admin", &["user", "create", "--email", "A@B.example", "--generate-password"]);
-    assert!(said.contains("is taken"), "{said}");
+    let create = ["user", "create", "--generate-password", "--email"];
+    shell.succeed("authly-admin", &[&create[..], &["a@b.example"]].concat());
+    let said = shell.fail_with(4, "authly-admin", &[&create[..], &["A@B.example"]].concat());
+    assert!(said.contains("another account has this e-mail address"), "{said}");
 }
 
 /// A database that is not there, or empty, is not healthy; one that was migrated is.

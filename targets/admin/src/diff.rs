@@ -51,13 +51,17 @@ fn is_same(name: &str, one: &Value, other: &Value) -> bool {
     }
 }
 
-/// Lines with `-` and `+` before what goes and what comes, without the members that stay as they are.
+/// Lines with `-` and `+` before what goes and what comes, member by member, without those that stay as they are.
 pub(crate) fn lines(before: &Object, after: &Object) -> Result<String, Failure> {
-    let new = changed(before, after);
-    let old: Object = new.keys().map(|name| (name.clone(), before.get(name).cloned().unwrap_or(Value::Null))).collect();
-    let (old, new) = (text(&old)?, text(&new)?);
-    let diff = TextDiff::from_lines(&old, &new);
-    Ok(diff.iter_all_changes().map(|change| line(change.tag(), change.value())).collect())
+    let mut lines = String::new();
+    for (name, new) in changed(before, after) {
+        let old = before.get(&name).cloned().unwrap_or(Value::Null);
+        let [old, new] = [old, new].map(|value| text(&Object::from_iter([(name.clone(), value)])));
+        let (old, new) = (old?, new?);
+        let diff = TextDiff::from_lines(&old, &new);
+        lines.extend(diff.iter_all_changes().map(|change| line(change.tag(), change.value())));
+    }
+    Ok(lines)
 }
 
 /// All members of something that comes or goes.
@@ -68,7 +72,7 @@ pub(crate) fn whole(tag: ChangeTag, object: &Object) -> Result<String, Failure> 
 }
 
 fn text(object: &Object) -> Result<String, Failure> {
-    Ok(if object.is_empty() { String::new() } else { yaml(object)? })
+    Ok(yaml(object)?)
 }
 
 fn line(tag: ChangeTag, text: &str) -> String {
@@ -95,9 +99,12 @@ mod tests {
 
     #[test]
     fn only_what_is_different_shows() {
-        let before = object(json!({"name": "a", "redirect_uris": ["x", "y"], "scope": "b a", "updated_at": 1}));
-        let after = object(json!({"name": "b", "redirect_uris": ["y", "x"], "scope": "a b", "updated_at": 2}));
-        assert_eq!(lines(&before, &after).expect("lines"), "-   name: a\n+   name: b\n");
+        let before =
+            object(json!({"active": true, "name": "a", "redirect_uris": ["x", "y"], "scope": "b a", "updated_at": 1}));
+        let after =
+            object(json!({"active": false, "name": "b", "redirect_uris": ["y", "x"], "scope": "a b", "updated_at": 2}));
+        let expected = "-   active: true\n+   active: false\n-   name: a\n+   name: b\n";
+        assert_eq!(lines(&before, &after).expect("lines"), expected);
         assert!(changed(&before, &before).is_empty());
         assert_eq!(lines(&before, &before).expect("lines"), "");
     }

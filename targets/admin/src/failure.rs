@@ -128,8 +128,11 @@ impl fmt::Display for Problem {
             (Some(text), None) | (None, Some(text)) => write!(f, "{}", printable(text))?,
             (None, None) => write!(f, "the server answers {}", self.status)?,
         }
-        for error in &self.errors {
-            write!(f, "\n  {}: {}", printable(&error.pointer), printable(&error.detail))?;
+        // Where there is only one, the detail may be all about it.
+        let is_told = |line: &String| self.detail.as_ref().is_some_and(|detail| detail.contains(line));
+        let lines = self.errors.iter().map(|error| format!("{}: {}", error.pointer, error.detail));
+        for line in lines.filter(|line| !is_told(line)) {
+            write!(f, "\n  {}", printable(&line))?;
         }
         if let Some(seconds) = &self.retry_after {
             write!(f, "\n  Try again in {} seconds.", printable(seconds))?;

@@ -38,7 +38,8 @@ impl Transport {
 
     pub(crate) async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Failure> {
         match self {
-            Self::Local(local) => local.send(request).await,
+            // A whole server is in this future: the callers' own need not hold it.
+            Self::Local(local) => Box::pin(local.send(request)).await,
             Self::Remote(remote) => remote.send(&request),
         }
     }

@@ -1,7 +1,5 @@
 //! In process: a server over the database, of this command alone.
 
-use std::pin::Pin;
-
 use anyhow::{Context as _, anyhow};
 use authly_core::{Operator, Server, store::Store};
 use authly_native::{Database, NativeConfig, NativeHost, logging, postgres, sqlite::SqliteStore};
@@ -71,8 +69,5 @@ async fn handle<S: Store>(server: &Server<S, NativeHost>, request: Request<Bytes
     parts.uri = format!("{}{}", issuer.path(), parts.uri).parse().context("the request has no valid target")?;
     parts.headers.insert(header::HOST, HeaderValue::from_str(issuer.host())?);
     parts.extensions.insert(Operator);
-    // In a box: the types around a future this deep would be too deep for the compiler.
-    let handled: Pin<Box<dyn Future<Output = _> + Send + '_>> =
-        Box::pin(server.handle(Request::from_parts(parts, body)));
-    Ok(handled.await)
+    Ok(server.handle(Request::from_parts(parts, body)).await)
 }
