@@ -9,7 +9,7 @@ usage() {
   cat <<'USAGE'
 usage: tests/run.sh [--setup-only] [ARGUMENT…]
 
-Runs all tests. On a Debian machine that has Rust (rustup) and git it first installs whatever else they need and is
+Runs all tests, and the checks of deploy/. On a Debian machine that has Rust (rustup) and git it first installs whatever else they need and is
 not there yet: Chromium with its driver, Node.js, PostgreSQL's and Redis's server programs, PgBouncer, a C compiler,
 shellcheck, Rust's
 wasm32-wasip1 and wasm32-wasip2 targets, and the npm packages of tests/clients. Elsewhere it says what is missing.
@@ -234,6 +234,9 @@ run_through_pgbouncer() {
   grep '^test result: ' "$log"
 }
 
+# Its exercises have databases and servers of their own.
+check_deployment() { env -u AUTHLY_TEST_DATABASE_URL -u AUTHLY_TEST_POSTGRES_DIR deploy/check.sh; }
+
 # What is missing here makes everything after it fail: stop at once.
 require() { step "$@" || finish 'The tests did not run'; }
 
@@ -249,7 +252,11 @@ require 'Postgres' start_postgres
 require 'build' build
 step 'the core compiles for WASI' check_wasm || true
 step 'tests' run_tests || true
-if is_own_postgres && ((${#selection[@]} + ${#arguments[@]} + ${#harness[@]} == 1)); then
-  step 'through a PgBouncer in transaction mode' run_through_pgbouncer || true
+if ((${#selection[@]} + ${#arguments[@]} + ${#harness[@]} == 1)); then
+  if is_own_postgres; then
+    step 'through a PgBouncer in transaction mode' run_through_pgbouncer || true
+  fi
+  step 'the admin API as its description says, by schemathesis' tests/schemathesis.sh || true
+  step 'deploy/' check_deployment || true
 fi
 if ((failures == 0)); then finish 'All tests passed'; else finish 'There were failures'; fi
