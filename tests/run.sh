@@ -9,10 +9,10 @@ usage() {
   cat <<'USAGE'
 usage: tests/run.sh [--setup-only] [ARGUMENT…]
 
-Runs all tests, and the checks of deploy/. On a Debian machine that has Rust (rustup) and git it first installs whatever else they need and is
-not there yet: Chromium with its driver, Node.js, PostgreSQL's and Redis's server programs, PgBouncer, a C compiler,
-shellcheck, Rust's
-wasm32-wasip1 and wasm32-wasip2 targets, and the npm packages of tests/clients. Elsewhere it says what is missing.
+Runs all tests, and the checks of deploy/. On a Debian machine that has Rust (rustup) and git it first installs whatever else
+they need and is not there yet: Chromium with its driver, Node.js, PostgreSQL's and Redis's server programs, PgBouncer, a C
+compiler, shellcheck, Rust's wasm32-wasip1 and wasm32-wasip2 targets, the npm packages of tests/clients, and what
+deploy/setup.sh and tests/schemathesis.sh install. Elsewhere it says what is missing.
 
   --setup-only   installs, and runs nothing
   ARGUMENT…      goes to `cargo test`, for example `-p authly-core`, `--test browser` or `-- --nocapture`
