@@ -392,7 +392,10 @@ async fn apply(world: &World) {
     let output = world.run(&with(&["--yes"]));
     assert_eq!(output.status.code(), Some(10), "{}", stderr(&output));
     let plan = stderr(&output);
-    assert!(plan.contains("~ client apply-app\n-   client_name: App\n+   client_name: The app\n0 to create, 1 to change"), "{plan}");
+    assert!(
+        plan.contains("~ client apply-app\n-   client_name: App\n+   client_name: The app\n0 to create, 1 to change"),
+        "{plan}"
+    );
     let app = world.json(&["client", "show", "apply-app"]);
     assert_eq!((&app["client_name"], &app["client_uri"]), (&json!("The app"), &json!("https://app.example/")));
 

@@ -66,27 +66,21 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(problems) => return config::report(&problems),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let done = runtime.context("cannot start the runtime").and_then(|runtime| {
+    let done = tokio::runtime::Runtime::new().context("cannot start the runtime").and_then(|runtime| {
         logging::start(&config.log_level, config.log_format);
         runtime.block_on(run(command, config))
     });
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("authly: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let failed = |error| {
+        eprintln!("authly: {error:#}");
+        ExitCode::FAILURE
+    };
+    done.map_or_else(failed, |()| ExitCode::SUCCESS)
 }
 
 #[expect(clippy::print_stdout, reason = "it is what the command is for")]
 async fn run(command: Command, config: NativeConfig) -> anyhow::Result<()> {
     if let Command::Config(ConfigCommand::Check) = command {
-        for setting in &config.settings {
-            let mark = if setting.is_set { "" } else { "  (default)" };
-            println!("{}={}{mark}", setting.variable, setting.value);
-        }
+        print!("{config}");
         return Ok(());
     }
     let database = Database::open(&config).await?;
@@ -94,10 +88,6 @@ async fn run(command: Command, config: NativeConfig) -> anyhow::Result<()> {
         database.migrate().await.context("the migration failed")?;
         println!("The schema of {} is up to date.", config.database_url);
         return Ok(());
-    }
-    if let Database::Sqlite(_) = database {
-        // Nobody else uses the file: there is nothing to coordinate.
-        database.migrate().await.context("the migration failed")?;
     }
     match database {
         Database::Sqlite(store) => run_with(command, config, store).await,

@@ -6,8 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use authly_core::proxy::is_from_inside;
-use authly_core::store::Store;
+use authly_core::{proxy::is_from_inside, store::Store};
 use authly_native::metrics::Observed;
 use axum::{Router, body::Body, extract::State, routing::get};
 use http::{Method, Request, Response};

@@ -72,14 +72,7 @@ pub(crate) async fn serve<S: Store + Observed>(
     if let Some(address) = config.metrics_address.filter(|_| container.metrics.is_some()) {
         metrics::listen(address, Arc::clone(&container)).await?;
     }
-    if let Some(metrics) = &container.metrics {
-        tokio::spawn(jobs::count_mail(Arc::clone(metrics), Arc::clone(&container.server)));
-    }
-    let (server, metrics) = (Arc::clone(&container.server), container.metrics.clone());
-    tokio::spawn(jobs::maintain(config.maintenance_interval, server, metrics));
-    if let Some(mailer) = mailer {
-        tokio::spawn(jobs::deliver_mail(mailer, Arc::clone(&container.server), Arc::clone(&container.mail)));
-    }
+    jobs::start(config, &container.server, container.metrics.as_ref(), mailer, &container.mail);
     tracing::info!(address = %listener.local_addr()?, issuer = config.core.issuer.as_str(), "listening");
     let graceful = GracefulShutdown::new();
     let mut terminate = signal(SignalKind::terminate())?;
@@ -120,13 +113,10 @@ pub(crate) async fn serve<S: Store + Observed>(
         graceful.shutdown().await;
         anyhow::Ok(())
     };
-    match timeout(config.shutdown_timeout, finished).await {
-        Ok(result) => result,
-        Err(_) => {
-            tracing::warn!("some requests did not finish in time");
-            Ok(())
-        }
-    }
+    timeout(config.shutdown_timeout, finished).await.unwrap_or_else(|_| {
+        tracing::warn!("some requests did not finish in time");
+        Ok(())
+    })
 }
 
 fn spawn_connection<S: Store + Observed>(

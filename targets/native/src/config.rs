@@ -171,6 +171,17 @@ pub fn report(problems: &[Problem]) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// What is in force, a line each, secrets left out.
+impl fmt::Display for NativeConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for setting in &self.settings {
+            let mark = if setting.is_set { "" } else { "  (default)" };
+            writeln!(f, "{}={}{mark}", setting.variable, setting.value)?;
+        }
+        Ok(())
+    }
+}
+
 impl NativeConfig {
     /// Reads the process's environment. Outside production, what is not set gets a convenient value, and secrets are
     /// made and kept in `./data`.

@@ -19,8 +19,8 @@ pub enum Database {
 }
 
 impl Database {
-    /// Opens it. A file is made where it is missing, in a directory that nobody else can read; a server need not be
-    /// there yet.
+    /// Opens it. A file is made where it is missing, in a directory that nobody else can read, and its schema is brought up to
+    /// date: nobody else uses it. A server need not be there yet.
     pub async fn open(config: &NativeConfig) -> anyhow::Result<Self> {
         match &config.database_url {
             DatabaseUrl::Sqlite(path) => {
@@ -28,7 +28,9 @@ impl Database {
                     private_directory(directory).with_context(|| format!("cannot make {}", directory.display()))?;
                 }
                 let store = SqliteStore::connect(path).await;
-                store.map(Self::Sqlite).with_context(|| format!("cannot open {}", path.display()))
+                let store = store.with_context(|| format!("cannot open {}", path.display()))?;
+                store.migrate().await.context("the migration failed")?;
+                Ok(Self::Sqlite(store))
             }
             DatabaseUrl::Postgres(url) => {
                 let options =

@@ -25,6 +25,24 @@ const MAIL_INTERVAL: Duration = Duration::from_secs(30);
 /// asks for those, which many may do, and when the database hangs.
 const STATES_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Starts whatever a process does besides serving, for as long as it lives: the maintenance, counting mail for `metrics`, and
+/// sending it when a request has `queued` some.
+pub fn start<S: Store, H: Host>(
+    config: &NativeConfig,
+    server: &Arc<Server<S, H>>,
+    metrics: Option<&Arc<Metrics>>,
+    mailer: Option<NativeMailer>,
+    queued: &Arc<Notify>,
+) {
+    if let Some(metrics) = metrics {
+        tokio::spawn(count_mail(Arc::clone(metrics), Arc::clone(server)));
+    }
+    tokio::spawn(maintain(config.maintenance_interval, Arc::clone(server), metrics.cloned()));
+    if let Some(mailer) = mailer {
+        tokio::spawn(deliver_mail(mailer, Arc::clone(server), Arc::clone(queued)));
+    }
+}
+
 /// Everything once, for a schedule: the configured administrator, the maintenance until some time, and the mail that
 /// waits. A job that failed keeps nothing else from being done, and is told in the report.
 ///
@@ -67,7 +85,7 @@ pub async fn run_before<S: Store, H: Host>(
 }
 
 /// Runs the maintenance now and then, if it has a period, and tells the metrics of it, for as long as the process lives.
-pub async fn maintain<S: Store, H: Host>(
+async fn maintain<S: Store, H: Host>(
     period: Option<Duration>,
     server: Arc<Server<S, H>>,
     metrics: Option<Arc<Metrics>>,
@@ -102,7 +120,7 @@ async fn tick(timer: Option<&mut tokio::time::Interval>) {
 }
 
 /// Sends mail when a request has `queued` some, and now and then.
-pub async fn deliver_mail<S: Store, H: Host>(mailer: NativeMailer, server: Arc<Server<S, H>>, queued: Arc<Notify>) {
+async fn deliver_mail<S: Store, H: Host>(mailer: NativeMailer, server: Arc<Server<S, H>>, queued: Arc<Notify>) {
     let mut timer = interval(MAIL_INTERVAL);
     loop {
         tokio::select! {
@@ -117,7 +135,7 @@ pub async fn deliver_mail<S: Store, H: Host>(mailer: NativeMailer, server: Arc<S
 }
 
 /// Tells operators now and then how much mail there is.
-pub async fn count_mail<S: Store, H: Host>(metrics: Arc<Metrics>, server: Arc<Server<S, H>>) {
+async fn count_mail<S: Store, H: Host>(metrics: Arc<Metrics>, server: Arc<Server<S, H>>) {
     let mut timer = interval(STATES_INTERVAL);
     loop {
         timer.tick().await;

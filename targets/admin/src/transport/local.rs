@@ -30,9 +30,6 @@ impl Local {
         // What the server would log about a fault is for the person who runs this command.
         logging::start("error", config.log_format);
         let database = Database::open(&config).await.map_err(Failure::Unreachable)?;
-        if let Database::Sqlite(_) = database {
-            database.migrate().await.context("the migration failed")?;
-        }
         let host = NativeHost::new(config.core.password_cost, config.hashing);
         let server = match database {
             Database::Sqlite(store) => AnyServer::Sqlite(ready(store, &config, host).await?),
