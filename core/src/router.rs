@@ -288,7 +288,9 @@ impl Endpoint {
             | Self::Account
             | Self::AccountPassword
             | Self::AccountEmail => GET_AND_POST,
-            Self::AdminClients | Self::AdminScopes | Self::AdminUsers | Self::AdminKeys => GET_AND_POST,
+            Self::AdminClients | Self::AdminScopes | Self::AdminUsers | Self::AdminKeys | Self::AdminMaintenance => {
+                GET_AND_POST
+            }
             Self::AdminClient | Self::AdminScope | Self::AdminUser => RECORD,
             Self::AdminSession | Self::AdminGrant => DELETE,
             Self::Consent
@@ -298,8 +300,7 @@ impl Endpoint {
             | Self::Introspect
             | Self::AdminClientSecret
             | Self::AdminUserPassword
-            | Self::AdminUserLogout
-            | Self::AdminMaintenance => POST,
+            | Self::AdminUserLogout => POST,
             Self::Home
             | Self::Me
             | Self::AdminSessions

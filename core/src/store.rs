@@ -23,6 +23,7 @@ use crate::{
 mod accounts;
 mod administration;
 mod audit;
+mod jobs;
 mod limits;
 mod outbox;
 pub mod postgres;
@@ -37,6 +38,7 @@ pub use administration::{
     SessionRecord, UserChange, UserFilter, UserRecord, UserUpdate,
 };
 pub use audit::{AuditFilter, AuditLog};
+pub use jobs::{Job, JobLease, JobOutcome, JobRun, JobState, Jobs};
 pub use limits::{Admission, Ask, AttemptCounters, AttemptOutcome, Limits, LoginAttempt, LoginEffects};
 pub use outbox::{Backlog, ClaimedMail, NewMail, Outbox};
 
@@ -385,7 +387,7 @@ pub struct Counts {
 /// # Security
 /// Implementations compare bindings (client, redirect URI, challenge, digest) inside the atomic step, so that a wrong
 /// guess cannot use up what belongs to somebody else.
-pub trait Store: Accounts + Administration + Outbox + Limits + AuditLog {
+pub trait Store: Accounts + Administration + Outbox + Limits + AuditLog + Jobs {
     /// Whether the database answers and has the schema that this version needs.
     fn ready(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 

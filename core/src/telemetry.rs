@@ -2,7 +2,7 @@
 //! name. How often is a host's business ([`Telemetry`](crate::ports::Telemetry)), and so is how long: the core has no
 //! stopwatch.
 
-use crate::{error::Fault, model::GrantType, store::StoreError};
+use crate::{audit::Outcome, error::Fault, model::GrantType, store::StoreError};
 
 /// Something that operators count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub enum Event {
     Login(Login),
     /// Something that is good for one use was used again, and its grant revoked.
     Replay(Replayed),
+    /// A request or a password was refused because there were too many before it.
+    RateLimited(Limit),
+    /// A record of an event that ended so did not get into the store's audit log.
+    AuditRecordLost(Outcome),
     /// A request failed, and it was not the peer's mistake.
     Fault(FaultKind),
     /// The jobs of [`maintenance`](crate::maintenance) ran.
@@ -50,6 +54,17 @@ pub enum Replayed {
     AuthorizationCode,
     /// A refresh token.
     RefreshToken,
+}
+
+/// What there was too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Requests from one address.
+    Address,
+    /// Wrong passwords for one account from one address or browser.
+    Origin,
+    /// Wrong passwords for one account from addresses that it does not know.
+    Account,
 }
 
 /// What kept a request from being answered.
@@ -93,13 +108,23 @@ const TOKENS: Counter = Counter { name: "tokens_issued", label: "grant_type", he
 const LOGINS: Counter = Counter { name: "logins", label: "result", help: "Passwords that were checked." };
 const REPLAYS: Counter =
     Counter { name: "replays", label: "replayed", help: "Second uses of single-use secrets; the grant was revoked." };
+const RATE_LIMITED: Counter = Counter {
+    name: "rate_limit_refusals",
+    label: "limit",
+    help: "Requests and passwords that were refused because there were too many before them.",
+};
+const AUDIT_RECORDS_LOST: Counter = Counter {
+    name: "audit_records_lost",
+    label: "outcome",
+    help: "Records that the audit log of the database lacks; they are in the log.",
+};
 const FAULTS: Counter =
     Counter { name: "faults", label: "kind", help: "Requests that failed by no fault of the peer." };
 const MAINTENANCE: Counter = Counter { name: "maintenance_runs", label: "result", help: "Runs of the periodic jobs." };
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 24] = [
         Self::Authorization(Authorization::Granted),
         Self::Authorization(Authorization::Denied),
         Self::Authorization(Authorization::Invalid),
@@ -111,6 +136,12 @@ impl Event {
         Self::Login(Login::Failure),
         Self::Replay(Replayed::AuthorizationCode),
         Self::Replay(Replayed::RefreshToken),
+        Self::RateLimited(Limit::Address),
+        Self::RateLimited(Limit::Origin),
+        Self::RateLimited(Limit::Account),
+        Self::AuditRecordLost(Outcome::Success),
+        Self::AuditRecordLost(Outcome::Failure),
+        Self::AuditRecordLost(Outcome::Alert),
         Self::Fault(FaultKind::StoreUnavailable),
         Self::Fault(FaultKind::StoreUnexpected),
         Self::Fault(FaultKind::Busy),
@@ -127,6 +158,8 @@ impl Event {
             Self::TokenIssued(_) => TOKENS,
             Self::Login(_) => LOGINS,
             Self::Replay(_) => REPLAYS,
+            Self::RateLimited(_) => RATE_LIMITED,
+            Self::AuditRecordLost(_) => AUDIT_RECORDS_LOST,
             Self::Fault(_) => FAULTS,
             Self::Maintenance(_) => MAINTENANCE,
         }
@@ -144,6 +177,10 @@ impl Event {
             Self::Login(Login::Failure) | Self::Maintenance(Maintenance::Failure) => "failure",
             Self::Replay(Replayed::AuthorizationCode) => "authorization_code",
             Self::Replay(Replayed::RefreshToken) => "refresh_token",
+            Self::RateLimited(Limit::Address) => "address",
+            Self::RateLimited(Limit::Origin) => "origin",
+            Self::RateLimited(Limit::Account) => "account",
+            Self::AuditRecordLost(outcome) => outcome.name(),
             Self::Fault(FaultKind::StoreUnavailable) => "store_unavailable",
             Self::Fault(FaultKind::StoreUnexpected) => "store_unexpected",
             Self::Fault(FaultKind::Busy) => "busy",

@@ -82,6 +82,8 @@ pub fn program(name: &str) -> PathBuf {
 pub enum Program {
     /// The container's: `authly serve`.
     Authly,
+    /// The same of another build, or by a link that is changed before a restart.
+    File(PathBuf),
     /// A Spin application in the tests' own host.
     Spin(Application),
 }
@@ -89,8 +91,9 @@ pub enum Program {
 impl Program {
     fn command(&self, port: u16, variables: &[(String, String)]) -> Command {
         match self {
-            Self::Authly => {
-                let mut command = Command::new(program("authly"));
+            Self::Authly => Self::File(program("authly")).command(port, variables),
+            Self::File(path) => {
+                let mut command = Command::new(path);
                 // Nothing of the developer's own settings leaks in.
                 command.arg("serve").env_clear().envs(variables.iter().map(|(name, value)| (name, value)));
                 command
@@ -266,6 +269,13 @@ impl TestServer {
 
     /// Runs another command of the program with the same variables, to its end, and returns what it said.
     pub fn run(&self, arguments: &[&str]) -> String {
+        let (is_success, text) = self.try_run(arguments);
+        assert!(is_success, "{arguments:?}: {text}");
+        text
+    }
+
+    /// The same, and whether it reported success.
+    pub fn try_run(&self, arguments: &[&str]) -> (bool, String) {
         let output = Command::new(program("authly"))
             .args(arguments)
             .env_clear()
@@ -275,9 +285,7 @@ impl TestServer {
             .output()
             .expect("the program runs");
         let text = [output.stdout, output.stderr].concat();
-        let text = String::from_utf8_lossy(&text).into_owned();
-        assert!(output.status.success(), "{arguments:?}: {text}");
-        text
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
     }
 
     /// Where that is kept.
@@ -325,7 +333,7 @@ impl TestServer {
     pub async fn is_ready(&self) -> bool {
         let path = match &self.program {
             Program::Spin(application) => application.readiness(),
-            Program::Authly => "/health/ready",
+            Program::Authly | Program::File(_) => "/health/ready",
         };
         let ask = async {
             let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;

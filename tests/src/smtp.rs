@@ -8,14 +8,15 @@ use std::{
 };
 
 use base64ct::{Base64, Encoding as _};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
     time::sleep,
 };
-use tokio_rustls::{TlsAcceptor, rustls};
+use tokio_rustls::TlsAcceptor;
+
+use crate::tls::localhost;
 
 /// The account that it lets in.
 pub const USERNAME: &str = "authly";
@@ -88,30 +89,10 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn tls() -> (TlsAcceptor, String) {
-    let authority_key = KeyPair::generate().expect("a key");
-    let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let pem = authority.self_signed(&authority_key).expect("a certificate").pem();
-    let issuer = Issuer::new(authority, authority_key);
-    let key = KeyPair::generate().expect("a key");
-    let parameters = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
-    let certificate = parameters.signed_by(&key, &issuer).expect("a certificate");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("protocol versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .expect("the key belongs to the certificate");
-    (TlsAcceptor::from(Arc::new(config)), pem)
-}
-
 impl MailServer {
     /// Listens on a free port of 127.0.0.1.
     pub async fn start(encryption: Encryption) -> Self {
-        let (acceptor, authority) = tls();
+        let (acceptor, authority) = localhost();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let mut server = Self { port, authority, state: Arc::default(), acceptor, encryption, task: None };

@@ -1,6 +1,12 @@
 //! Clients that refresh in a storm while things go wrong around the server, and what must be true afterwards.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use authly_core::model::SessionToken;
 use authly_native::host::OsEntropy;
@@ -29,6 +35,7 @@ fn refresh(client: &Client, base: &str, app: &App, token: &str) -> RequestBuilde
 /// Clients that refresh one grant each, as fast as they can, and try again whatever goes wrong on the way.
 pub struct Storm {
     stop: watch::Sender<bool>,
+    failures: Arc<AtomicUsize>,
     chains: Vec<JoinHandle<Vec<Tokens>>>,
 }
 
@@ -38,8 +45,18 @@ impl Storm {
         Self::start_at(target.base(), target, app, person).await
     }
 
+    /// The same, with a pause between two refreshes of a client: for a test that has something else to do as well.
+    pub async fn start_paced(pause: Duration, target: &Target, app: &App, person: &Person) -> Self {
+        Self::launch(target.base(), pause, target, app, person).await
+    }
+
     /// The same, where the refreshes go to another server of the same database.
     pub async fn start_at(base: &str, target: &Target, app: &App, person: &Person) -> Self {
+        Self::launch(base, Duration::ZERO, target, app, person).await
+    }
+
+    async fn launch(base: &str, pause: Duration, target: &Target, app: &App, person: &Person) -> Self {
+        let failures = Arc::<AtomicUsize>::default();
         let stop = watch::Sender::new(false);
         let mut browser = target.user_agent();
         browser.log_in(person).await;
@@ -48,9 +65,15 @@ impl Storm {
             let ask = app.ask();
             let code = Code { code: browser.code(&ask).await, verifier: ask.verifier };
             let first = Tokens::of(&target.exchange(app, &code).await.expect(200));
-            chains.push(tokio::spawn(chain(base.to_owned(), app.clone(), first, stop.subscribe())));
+            let chain = Chain { base: base.to_owned(), app: app.clone(), pause, failures: Arc::clone(&failures) };
+            chains.push(tokio::spawn(chain.run(first, stop.subscribe())));
         }
-        Self { stop, chains }
+        Self { stop, failures, chains }
+    }
+
+    /// How many requests had no answer or another than 200 so far, and were tried again.
+    pub fn failures(&self) -> usize {
+        self.failures.load(Ordering::Relaxed)
     }
 
     /// Every token that each client was given, in order.
@@ -64,26 +87,47 @@ impl Storm {
     }
 }
 
-async fn chain(base: String, app: App, first: Tokens, stop: watch::Receiver<bool>) -> Vec<Tokens> {
-    let client = http_client();
-    let mut tokens = vec![first];
-    while !*stop.borrow() {
-        let last = tokens.last().expect("the first one");
-        // Nobody waits for an answer for ever, and so the client does not know either.
-        let request = refresh(&client, &base, &app, &last.refresh).timeout(Duration::from_secs(2));
-        match request.try_reply().await {
-            Ok(reply) if reply.status == 200 => tokens.push(Tokens::of(&reply)),
-            // Of a host whose instance trapped. Nobody knows what was done.
-            Ok(reply) if reply.status == 500 && reply.body.is_empty() => {}
-            Ok(reply) => {
-                assert_eq!(reply.status, 503, "an honest client is refused: {reply:?}");
-                assert!(reply.header("retry-after").is_some(), "{reply:?}");
-                sleep(Duration::from_millis(20)).await;
+/// One client with its grant.
+struct Chain {
+    base: String,
+    app: App,
+    pause: Duration,
+    failures: Arc<AtomicUsize>,
+}
+
+impl Chain {
+    async fn run(self, first: Tokens, stop: watch::Receiver<bool>) -> Vec<Tokens> {
+        let client = http_client();
+        let mut tokens = vec![first];
+        while !*stop.borrow() {
+            let last = tokens.last().expect("the first one");
+            // Nobody waits for an answer for ever, and so the client does not know either.
+            let request = refresh(&client, &self.base, &self.app, &last.refresh).timeout(Duration::from_secs(2));
+            let reply = request.try_reply().await;
+            if let Ok(reply) = &reply
+                && reply.status == 200
+            {
+                tokens.push(Tokens::of(reply));
+                if !self.pause.is_zero() {
+                    sleep(self.pause).await;
+                }
+                continue;
             }
-            Err(_) => sleep(Duration::from_millis(20)).await,
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            match reply {
+                // Of a host whose instance trapped. Nobody knows what was done.
+                Ok(reply) if reply.status == 500 && reply.body.is_empty() => {}
+                Ok(reply) => {
+                    // 502 is a proxy's whose server died. Nobody knows either.
+                    assert!(matches!(reply.status, 502 | 503), "an honest client is refused: {reply:?}");
+                    assert!(reply.header("retry-after").is_some(), "{reply:?}");
+                    sleep(Duration::from_millis(20)).await;
+                }
+                Err(_) => sleep(Duration::from_millis(20)).await,
+            }
         }
+        tokens
     }
-    tokens
 }
 
 /// Whatever a client was told is true, and nothing else is.

@@ -218,6 +218,8 @@ pub fn http_client() -> Client {
     Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
+        // The port is that of the URL.
+        .resolve(crate::nginx::HOST, ([127, 0, 0, 1], 0).into())
         .timeout(std::time::Duration::from_secs(60))
         .build()
         .expect("a client without TLS needs nothing")

@@ -18,7 +18,11 @@ use authly_tests::{
 };
 use http::header;
 use reqwest::{Client, RequestBuilder};
-use tokio::{net::TcpStream, time::sleep};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::sleep,
+};
 
 /// SIGKILL in the middle: no token is valid that should not be, none acknowledged is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -138,6 +142,42 @@ async fn sigterm_finishes_requests_in_flight() {
     server.restart().await;
     target.refresh(&app, &tokens.refresh).await.expect(200);
     assert!(server.terminate().await, "an idle server stops as well");
+}
+
+/// Sends a request on an open connection, and returns the answer.
+async fn ask(stream: &mut TcpStream) -> String {
+    stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await.expect("it is open");
+    let (mut reply, mut buffer) = (String::new(), [0; 4096]);
+    while !reply.ends_with('}') {
+        let length = stream.read(&mut buffer).await.expect("it is open");
+        assert_ne!(length, 0, "closed without an answer: {reply:?}");
+        reply.push_str(std::str::from_utf8(&buffer[..length]).expect("UTF-8"));
+    }
+    reply
+}
+
+/// A proxy may be sending a request on a connection that was idle when SIGTERM came: it is answered, as the last one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_closes_no_connection_that_is_about_to_be_used() {
+    let server = TestServer::sqlite(&[("SHUTDOWN_DRAIN_SECONDS", "20")]).await;
+    let connect = || TcpStream::connect(("127.0.0.1", server.port()));
+    let (mut used, idle) = (connect().await.expect("it listens"), connect().await.expect("it listens"));
+    assert!(!ask(&mut used).await.contains("connection: close"));
+    let started = Instant::now();
+    server.signal_terminate();
+    server.wait_for_log("shutting down").await;
+    while connect().await.is_ok() {
+        assert!(started.elapsed() < Duration::from_secs(10), "it still listens");
+        sleep(Duration::from_millis(10)).await;
+    }
+    sleep(Duration::from_millis(500)).await;
+    let last = ask(&mut used).await;
+    assert!(last.starts_with("HTTP/1.1 200 ") && last.contains("connection: close"), "{last}");
+    assert_eq!(used.read(&mut [0; 16]).await.expect("it was closed in order"), 0);
+    assert!(!server.has_exited(), "another connection is open");
+    drop(idle);
+    assert!(server.wait_for_exit().await, "it reports success");
+    assert!(started.elapsed() < Duration::from_secs(15), "it waits for nobody");
 }
 
 /// 200 logins at once: they wait for each other, not everybody else for them, and memory stays bounded.

@@ -8,6 +8,7 @@ use authly_tests::{
     lambda::{Function, Gateway},
     postgres::TestDatabase,
     proxy::{Link, Proxy},
+    redis::TestRedis,
     server::{Database, TestServer, free_port},
     target::{App, Target, Tokens, http_client},
 };
@@ -79,6 +80,9 @@ async fn metrics_count(server: &TestServer) -> BTreeMap<String, f64> {
     assert_eq!(samples["authly_request_duration_seconds_bucket{endpoint=\"token\",le=\"+Inf\"}"], 6.0);
     // It was made when the server started, and dated back by a day.
     assert!((86_400.0..90_000.0).contains(&samples["authly_signing_key_age_seconds"]));
+    // The mail of nobody.
+    assert_eq!((samples["authly_mail_waiting"], samples["authly_mail_failed"]), (0.0, 0.0));
+    assert!(!samples.keys().any(|series| series.starts_with("authly_service_up")), "no service is configured");
     assert!(samples["process_resident_memory_bytes"] > 1_000_000.0);
     assert!(samples["process_open_fds"] > 3.0);
     samples
@@ -140,6 +144,47 @@ async fn a_fault_is_counted_by_its_kind() {
     assert_eq!(after["authly_faults_total{kind=\"store_unavailable\"}"], 1.0);
     assert_eq!(after["authly_requests_total{endpoint=\"authorize\",method=\"GET\",status=\"503\"}"], 1.0);
     assert_eq!(after["authly_db_query_failures_total{statement=\"client\"}"], 1.0);
+}
+
+#[tokio::test]
+async fn refusals_are_counted_by_their_limit() {
+    let redis = TestRedis::start().await;
+    let variables = [("RATE_LIMIT_REQUESTS_PER_MINUTE", "60"), ("REDIS_URL", &redis.url())];
+    let server = TestServer::start(container::postgres().await, &variables).await;
+    let target = container::target(&server).await;
+    let person = target.person().await;
+    let mut browser = target.user_agent();
+    let form = browser.login_form().await.fill("username", &person.username).fill("password", "not this one");
+    let mut held_back = 0.0;
+    for _ in 0..30 {
+        held_back += f64::from(u8::from(browser.submit(&form).await.status == 429));
+    }
+    let mut refused = 0.0;
+    // More than two windows have, should one end meanwhile.
+    for _ in 0..150 {
+        let reply = target.get("/authorize?client_id=nobody").reply().await;
+        refused += f64::from(u8::from(reply.status == 429));
+    }
+    let samples = scrape(&server.base()).await;
+    assert!(held_back > 0.0 && refused > 0.0, "{held_back} {refused}");
+    assert_eq!(samples["authly_rate_limit_refusals_total{limit=\"address\"}"], refused);
+    assert_eq!(samples["authly_rate_limit_refusals_total{limit=\"origin\"}"], held_back);
+    assert_eq!(samples["authly_rate_limit_refusals_total{limit=\"account\"}"], 0.0);
+    assert_eq!(samples["authly_service_up{service=\"redis\"}"], 1.0);
+}
+
+#[tokio::test]
+async fn records_that_the_audit_log_lacks_are_counted() {
+    let database = TestDatabase::new().await;
+    sqlx::raw_sql("ALTER TABLE audit_log RENAME TO elsewhere").execute(database.pool()).await.expect("it may");
+    let server = TestServer::start(Database::new(database.url(), database), &[]).await;
+    let target = container::target(&server).await;
+    let mut browser = target.user_agent();
+    let form = browser.login_form().await.fill("username", "nobody").fill("password", "not this one");
+    browser.submit(&form).await.expect(403);
+    let samples = scrape(&server.base()).await;
+    assert_eq!(samples["authly_audit_records_lost_total{outcome=\"failure\"}"], 1.0);
+    assert_eq!(samples["authly_audit_records_lost_total{outcome=\"alert\"}"], 0.0);
 }
 
 const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";

@@ -249,7 +249,8 @@ impl<S: Store, H: Host> Server<S, H> {
             (Endpoint::AdminKeys, _) => self.list_keys(&call).await,
             (Endpoint::AdminAuditLog, _) => self.show_audit_log(&call).await,
             (Endpoint::AdminStatus, _) => self.show_status(&call).await,
-            _ => self.run_maintenance().await,
+            (_, "POST") => self.run_maintenance().await,
+            _ => self.show_maintenance(&call).await,
         }
     }
 

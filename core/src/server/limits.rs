@@ -25,6 +25,7 @@ use crate::{
     model::{DeviceToken, Digest, Timestamp, UserCredentials},
     ports::Host,
     store::{Admission, Ask, AttemptCounters, LoginAttempt, Store, StoreError},
+    telemetry::{self, Limit},
 };
 
 const LEASES: usize = 20_000;
@@ -285,9 +286,14 @@ impl<S: Store, H: Host> Server<S, H> {
                 if is_news {
                     self.audit(exchange, Event::new(EventType::RateLimitExceeded).detail("address")).await;
                 }
-                Err(ProtocolError::too_many_requests(seconds_until(until, exchange.now)).into())
+                Err(self.refuse_address(seconds_until(until, exchange.now)))
             }
         }
+    }
+
+    fn refuse_address(&self, retry_after: u32) -> Error {
+        self.host.count(telemetry::Event::RateLimited(Limit::Address));
+        ProtocolError::too_many_requests(retry_after).into()
     }
 
     /// Takes one of what was received, and keeps the rest.
@@ -304,7 +310,7 @@ impl<S: Store, H: Host> Server<S, H> {
         match self.local_permit(exchange, key, quota).await? {
             None => Ok(()),
             // The window ended in between: the next request opens another.
-            Some(_) => Err(ProtocolError::too_many_requests(1).into()),
+            Some(_) => Err(self.refuse_address(1)),
         }
     }
 
@@ -356,15 +362,18 @@ impl<S: Store, H: Host> Server<S, H> {
         if let (Some(ask), Some(taken)) = (&ask, outcome.taken) {
             self.settle(exchange, ask, taken).await?;
         }
-        let (detail, counter, until) = match outcome.admission {
+        let (limit, detail, counter, until) = match outcome.admission {
             Admission::Admitted(forget) => return Ok(Ok(Admitted { forget, credentials: outcome.credentials })),
             Admission::AddressExhausted => {
                 let until = outcome.taken.map_or(now, |taken| taken.ends_at);
-                return Err(ProtocolError::too_many_requests(seconds_until(until, now)).into());
+                return Err(self.refuse_address(seconds_until(until, now)));
             }
-            Admission::OriginBlocked(until) => ("passwords from one origin", counters.by_address, until),
-            Admission::AccountBlocked(until) => ("passwords of one account", counters.by_account, until),
+            Admission::OriginBlocked(until) => (Limit::Origin, "passwords from one origin", counters.by_address, until),
+            Admission::AccountBlocked(until) => {
+                (Limit::Account, "passwords of one account", counters.by_account, until)
+            }
         };
+        self.host.count(telemetry::Event::RateLimited(limit));
         if self.limiter.blocked.get(&counter).is_none_or(|reported| reported <= now) {
             self.limiter.blocked.insert(counter, until.max(now + TimeDelta::seconds(1)));
             self.audit(exchange, Event::new(EventType::RateLimitExceeded).detail(detail)).await;

@@ -35,6 +35,7 @@ macro_rules! values {
 mod accounts;
 mod administration;
 mod audit;
+mod jobs;
 mod limits;
 mod outbox;
 pub mod sqlstate;
@@ -45,7 +46,7 @@ pub use statement::{STATEMENTS, Statement};
 pub use value::{FromValue, Json, Row, Value};
 
 /// The newest migration of `migrations/postgres`, which [`Store::ready`] wants to be applied.
-pub const SCHEMA_VERSION: i64 = 6;
+pub const SCHEMA_VERSION: i64 = 7;
 
 /// Runs statements: what a host supplies.
 pub trait Executor: Send + Sync + 'static {

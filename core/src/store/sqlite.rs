@@ -4,7 +4,7 @@
 //! the answer down, all in one `BEGIN IMMEDIATE` transaction.
 
 /// The newest migration that this release needs.
-pub const SCHEMA_VERSION: i64 = 4;
+pub const SCHEMA_VERSION: i64 = 5;
 
 macro_rules! statements {
     ($($name:ident = $file:literal,)+) => {
@@ -50,12 +50,14 @@ statements! {
     END_OWN_SESSION = "end_own_session",
     END_SESSION = "end_session",
     END_SESSIONS = "end_sessions",
+    FINISH_JOB = "finish_job",
     FORGET_CONSENT = "forget_consent",
     GRANT_OF_TOKEN = "grant_of_token",
     GRANT_RECORDS = "grant_records",
     GRANTS_OF_USER = "grants_of_user",
     INTROSPECT_ACCESS_TOKEN = "introspect_access_token",
     INTROSPECT_REFRESH_TOKEN = "introspect_refresh_token",
+    JOBS = "jobs",
     JUDGE_USER_CHANGE = "judge_user_change",
     LOAD_CODE = "load_code",
     LOAD_REFRESH_TOKEN = "load_refresh_token",
@@ -94,6 +96,7 @@ statements! {
     SWEEP_ORIGINS = "sweep_origins",
     SWEEP_SESSIONS = "sweep_sessions",
     SWEEP_TOKENS = "sweep_tokens",
+    TAKE_JOB = "take_job",
     UPDATE_CLIENT = "update_client",
     UPDATE_SCOPE = "update_scope",
     UPDATE_USER = "update_user",

@@ -1,6 +1,7 @@
 mod accounts;
 mod administration;
 mod audit;
+mod jobs;
 mod limits;
 mod outbox;
 
@@ -11,7 +12,7 @@ use std::{
 
 use uuid::Uuid;
 
-use self::{accounts::EmailTokenRow, administration::History, outbox::MailRow};
+use self::{accounts::EmailTokenRow, administration::History, jobs::JobRow, outbox::MailRow};
 use crate::{
     audit::Record,
     crypto::SealedKey,
@@ -60,6 +61,8 @@ struct State {
     /// By user and purpose.
     email_tokens: BTreeMap<(Uuid, EmailPurpose), EmailTokenRow>,
     outbox: Vec<MailRow>,
+    /// By name.
+    jobs: BTreeMap<&'static str, JobRow>,
 }
 
 #[derive(Debug)]

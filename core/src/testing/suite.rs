@@ -11,9 +11,11 @@ use crate::store::StoreError;
 pub type Case = Result<(), StoreError>;
 
 pub mod accounts;
+pub mod administration;
 pub mod audit;
 pub mod clients;
 pub mod codes;
+pub mod jobs;
 pub mod limits;
 pub mod maintenance;
 pub mod outbox;
@@ -207,6 +209,35 @@ macro_rules! store_suite {
                 mail_of_no_use_is_swept,
                 two_workers_have_different_mails,
             }
+            administration {
+                a_client_is_shown_as_it_was_registered,
+                clients_are_listed_in_pages,
+                clients_are_filtered,
+                a_client_is_changed,
+                a_secret_rotates,
+                a_deleted_client_takes_everything_along,
+                a_scope_is_administered,
+                accounts_are_listed,
+                an_account_is_changed,
+                a_locked_account_loses_its_access,
+                the_last_administrator_stays,
+                one_administrator_is_left_by_a_race,
+                an_assigned_password_ends_everything,
+                a_deleted_account_takes_everything_along,
+                sessions_are_administered,
+                grants_are_administered,
+                the_audit_log_is_filtered,
+            }
+            jobs {
+                none_has_run_at_first,
+                a_run_is_recorded,
+                the_last_success_is_remembered,
+                jobs_are_apart,
+                a_lease_is_renewed_by_its_holder,
+                a_dead_holders_lease_passes_on,
+                a_late_holder_changes_nothing,
+                racers_get_one_lease,
+            }
             maintenance {
                 sweeping_nothing_removes_nothing,
                 ended_sessions_are_swept,
@@ -280,6 +311,7 @@ mod tests {
             ("audit", include_str!("suite/audit.rs")),
             ("clients", include_str!("suite/clients.rs")),
             ("codes", include_str!("suite/codes.rs")),
+            ("jobs", include_str!("suite/jobs.rs")),
             ("limits", include_str!("suite/limits.rs")),
             ("maintenance", include_str!("suite/maintenance.rs")),
             ("races", include_str!("suite/races.rs")),

@@ -1,10 +1,14 @@
-//! What the commands print: a table for people, JSON for programs, both from the same values.
+//! What commands print: a table for people, JSON or YAML for programs, all from the server's own values.
 
-use authly_core::model::{Client, ScopeDescription, User};
+use std::{borrow::Cow, process::ExitCode};
+
+use anyhow::Context as _;
 use clap::ValueEnum;
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use serde::Serialize;
 use serde_json::Value;
+
+use crate::{api::Object, failure::Failure};
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -13,53 +17,71 @@ pub(crate) enum Format {
     Table,
     /// For programs.
     Json,
+    /// For both.
+    Yaml,
 }
 
 impl Format {
-    /// Prints one thing: its fields from top to bottom.
-    #[expect(clippy::print_stdout, reason = "it is what the command is for")]
-    pub(crate) fn one(self, item: &impl Serialize) -> anyhow::Result<()> {
-        match self {
-            Self::Json => println!("{}", serde_json::to_string_pretty(item)?),
-            Self::Table => {
-                let mut table = Table::new();
-                table.load_preset(UTF8_BORDERS_ONLY);
-                for (name, value) in fields(serde_json::to_value(item)?) {
-                    table.add_row([name, cell(&value)]);
-                }
-                println!("{table}");
-            }
+    /// Prints one thing: its members from top to bottom.
+    pub(crate) fn one(self, item: &Object) -> Result<ExitCode, Failure> {
+        if self != Self::Table {
+            return self.document(item);
         }
-        Ok(())
+        let mut table = Table::new();
+        table.load_preset(UTF8_BORDERS_ONLY);
+        for (name, value) in item {
+            table.add_row([Cow::Borrowed(name.as_str()), Cow::Owned(cell(value))]);
+        }
+        print(&table.to_string())
     }
 
-    /// Prints many things, a row each.
-    #[expect(clippy::print_stdout, reason = "it is what the command is for")]
-    pub(crate) fn many(self, items: &[impl Serialize]) -> anyhow::Result<()> {
+    /// Prints many things: a row each with these members, or all there is of them.
+    pub(crate) fn many(self, items: &[Object], columns: &[&str]) -> Result<ExitCode, Failure> {
+        if self != Self::Table {
+            return self.document(items);
+        }
+        let mut table = Table::new();
+        table.load_preset(UTF8_BORDERS_ONLY).set_header(columns);
+        for item in items {
+            table.add_row(columns.iter().map(|column| cell(item.get(*column).unwrap_or(&Value::Null))));
+        }
+        print(&table.to_string())
+    }
+
+    /// Says what was done where the server has no more to say than that. For programs, the exit code says so.
+    pub(crate) fn done(self, message: &str) -> Result<ExitCode, Failure> {
+        if self == Self::Table { print(message) } else { Ok(ExitCode::SUCCESS) }
+    }
+
+    fn document(self, value: &(impl Serialize + ?Sized)) -> Result<ExitCode, Failure> {
         match self {
-            Self::Json => println!("{}", serde_json::to_string_pretty(items)?),
-            Self::Table => {
-                let mut table = Table::new();
-                table.load_preset(UTF8_BORDERS_ONLY);
-                for item in items {
-                    let fields = fields(serde_json::to_value(item)?);
-                    if table.header().is_none() {
-                        table.set_header(fields.iter().map(|(name, _)| name));
-                    }
-                    table.add_row(fields.iter().map(|(_, value)| cell(value)));
-                }
-                println!("{table}");
+            Self::Yaml => print(yaml(value)?.trim_end()),
+            Self::Json | Self::Table => {
+                print(&serde_json::to_string_pretty(value).context("the result cannot be written as JSON")?)
             }
         }
-        Ok(())
     }
 }
 
-fn fields(item: Value) -> Vec<(String, Value)> {
-    match item {
-        Value::Object(fields) => fields.into_iter().collect(),
-        other => vec![(String::new(), other)],
+/// A line, and success.
+#[expect(clippy::print_stdout, reason = "it is what commands are for")]
+fn print(text: &str) -> Result<ExitCode, Failure> {
+    println!("{text}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// As a YAML document.
+pub(crate) fn yaml(value: &(impl Serialize + ?Sized)) -> anyhow::Result<String> {
+    serde_saphyr::to_string(&value).context("the result cannot be written as YAML")
+}
+
+/// Text of others on a terminal: what could move its cursor or change its title is shown, not done.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
     }
+    let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(shown).collect())
 }
 
 fn cell(value: &Value) -> String {
@@ -67,118 +89,50 @@ fn cell(value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join("\n"),
-        other => other.to_string(),
-    }
-}
-
-/// `status`.
-#[derive(Default, Serialize)]
-pub(crate) struct StatusView {
-    pub(crate) healthy: bool,
-    pub(crate) database: String,
-    pub(crate) problem: Option<String>,
-    pub(crate) users: u64,
-    pub(crate) clients: u64,
-    pub(crate) scopes: u64,
-    pub(crate) sessions: u64,
-    pub(crate) grants: u64,
-    pub(crate) mail_waiting: u64,
-    pub(crate) mail_failed: u64,
-    pub(crate) signing_keys: Vec<String>,
-}
-
-/// `user create`.
-#[derive(Serialize)]
-pub(crate) struct CreatedUserView {
-    id: String,
-    username: String,
-    email: String,
-    verified: bool,
-    admin: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    password: Option<String>,
-}
-
-impl CreatedUserView {
-    pub(crate) fn new(user: &User, password: Option<String>) -> Self {
-        Self {
-            id: user.id.to_string(),
-            username: user.username.clone(),
-            email: user.email.clone(),
-            verified: user.is_verified,
-            admin: user.is_admin,
-            password,
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => printable(text).into_owned(),
+        Value::Array(items) => items.iter().map(cell_in_a_list).collect::<Vec<_>>().join("\n"),
+        Value::Object(members) => {
+            let line = |(name, value): (&String, &Value)| format!("{name}: {}", cell_in_a_list(value));
+            members.iter().map(line).collect::<Vec<_>>().join("\n")
         }
     }
 }
 
-/// `client list`, `client show`.
-#[derive(Serialize)]
-pub(crate) struct ClientView {
-    client_id: String,
-    name: String,
-    #[serde(rename = "type")]
-    client_type: &'static str,
-    active: bool,
-    redirect_uris: Vec<String>,
-    grant_types: Vec<&'static str>,
-    scopes: Vec<String>,
-    auth_method: &'static str,
-    resources: Vec<String>,
-    introspect_all: bool,
-}
-
-impl From<&Client> for ClientView {
-    fn from(client: &Client) -> Self {
-        Self {
-            client_id: client.client_id.as_str().to_owned(),
-            name: client.name.clone(),
-            client_type: client.client_type.name(),
-            active: client.is_active,
-            redirect_uris: client.redirect_uris.clone(),
-            grant_types: client.grant_types.iter().map(|grant_type| grant_type.name()).collect(),
-            scopes: client.scopes.iter().map(|scope| scope.name.clone()).collect(),
-            auth_method: client.auth_method.name(),
-            resources: client.resources.clone(),
-            introspect_all: client.introspect_all,
-        }
+/// In one line.
+fn cell_in_a_list(value: &Value) -> String {
+    match value {
+        Value::Object(members) => members.values().map(cell_in_a_list).collect::<Vec<_>>().join(" "),
+        Value::Array(items) => items.iter().map(cell_in_a_list).collect::<Vec<_>>().join(" "),
+        other => cell(other),
     }
 }
 
-/// `client create`.
-#[derive(Serialize)]
-pub(crate) struct CreatedClientView {
-    #[serde(flatten)]
-    client: ClientView,
-    /// Shown this once: the database has its digest only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_secret: Option<String>,
-}
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
 
-impl CreatedClientView {
-    pub(crate) fn new(client: &Client, client_secret: Option<String>) -> Self {
-        Self { client: client.into(), client_secret }
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_not_taken_over() {
+        assert_eq!(printable("Firefox\u{1b}]0;x\u{7}"), "Firefox\\u{1b}]0;x\\u{7}");
+        assert_eq!(printable("Ünïcode"), "Ünïcode");
     }
-}
 
-/// `scope list`, `scope create`.
-#[derive(Serialize)]
-pub(crate) struct ScopeView {
-    name: String,
-    description: String,
-    default: bool,
-    active: bool,
-}
+    #[test]
+    fn cells() {
+        assert_eq!(cell(&json!({"users": 3, "mail": null})), "users: 3\nmail: -");
+        assert_eq!(cell(&json!([{"kid": "a", "algorithm": "ES256"}, "b"])), "a ES256\nb");
+        assert_eq!(cell(&json!(true)), "yes");
+    }
 
-impl From<&ScopeDescription> for ScopeView {
-    fn from(scope: &ScopeDescription) -> Self {
-        Self {
-            name: scope.name.clone(),
-            description: scope.description.clone(),
-            default: scope.is_default,
-            active: scope.is_active,
-        }
+    #[test]
+    fn yaml_is_read_as_it_was_written() {
+        let value = json!([{"client_id": "no", "client_name": "1.0", "active": true, "logo_uri": null,
+            "redirect_uris": ["https://a.example/cb?x=1#", "~", "a: b"], "n": 1, "scope": "", "text": "two\nlines"}]);
+        let text = yaml(&value).expect("YAML");
+        let again: Value = serde_saphyr::from_str(&text).expect("it is YAML");
+        assert_eq!(again, value, "{text}");
     }
 }

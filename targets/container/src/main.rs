@@ -8,7 +8,7 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::Context as _;
 use authly_core::{Server, config::Environment, store::Store};
 use authly_native::{
-    Database, NativeConfig, NativeHost, NativeMailer, first_run, jobs, logging,
+    Database, NativeConfig, NativeHost, NativeMailer, first_run, logging, maintenance,
     metrics::{Metrics, Observed},
 };
 use clap::{Parser, Subcommand};
@@ -46,8 +46,10 @@ enum ConfigCommand {
 
 #[derive(Subcommand)]
 enum MaintenanceCommand {
-    /// Rotate signing keys, remove what has ended, and send mail that waits.
+    /// Rotate signing keys, remove what has ended, and send mail that waits; exit with 1 where a job failed.
     Run,
+    /// Show when each job ran last, on whichever instance, and what became of it.
+    Status,
 }
 
 fn main() -> ExitCode {
@@ -101,7 +103,6 @@ async fn run(command: Command, config: NativeConfig) -> anyhow::Result<()> {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "it is what the command is for")]
 async fn run_with<S: Store + Observed>(command: Command, mut config: NativeConfig, store: S) -> anyhow::Result<()> {
     config.core.demo = config.core.environment == Environment::Development;
     let metrics = config.metrics_enabled.then(|| Arc::new(Metrics::new()));
@@ -113,17 +114,12 @@ async fn run_with<S: Store + Observed>(command: Command, mut config: NativeConfi
     let server = Server::new(config.core.clone(), store, host);
     let mailer = NativeMailer::new(&config).context("TLS for the mail server cannot be set up")?;
     NativeMailer::warn_if_missing(mailer.as_ref(), &config.core);
-    if let Command::Maintenance(MaintenanceCommand::Run) = command {
-        let (report, mail) = jobs::run_once(&config, &server, mailer.as_ref()).await?;
-        println!("Removed {} rows that had ended.", report.removed());
-        if report.new_signing_key {
-            println!("Made the next signing key.");
+    match command {
+        Command::Maintenance(MaintenanceCommand::Run) => maintenance::run(&config, &server, mailer.as_ref()).await,
+        Command::Maintenance(MaintenanceCommand::Status) => maintenance::status(&server).await,
+        _ => {
+            first_run::prepare(&config, &server).await;
+            serve::serve(&config, server, metrics, mailer).await
         }
-        if mailer.is_some() {
-            println!("Mail: {} sent, {} to be tried again, {} given up.", mail.sent, mail.deferred, mail.given_up);
-        }
-        return Ok(());
     }
-    first_run::prepare(&config, &server).await;
-    serve::serve(&config, server, metrics, mailer).await
 }

@@ -2,7 +2,10 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,10 +25,10 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
     sync::Notify,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tower::ServiceExt as _;
 
@@ -38,6 +41,8 @@ pub(crate) struct Container<S> {
     metrics_here: bool,
     proxies: TrustedProxies,
     timeout: Duration,
+    /// Every response is the last one on its connection.
+    is_draining: AtomicBool,
     /// Woken when a request has left mail.
     mail: Arc<Notify>,
 }
@@ -61,14 +66,17 @@ pub(crate) async fn serve<S: Store + Observed>(
         metrics_here: config.metrics_address.is_none(),
         proxies: config.trusted_proxies.clone(),
         timeout: config.request_timeout,
+        is_draining: AtomicBool::new(false),
         mail: Arc::default(),
     });
     if let Some(address) = config.metrics_address.filter(|_| container.metrics.is_some()) {
         metrics::listen(address, Arc::clone(&container)).await?;
     }
-    if let Some(period) = config.maintenance_interval {
-        tokio::spawn(jobs::maintain_every(period, Arc::clone(&container.server)));
+    if let Some(metrics) = &container.metrics {
+        tokio::spawn(jobs::count_mail(Arc::clone(metrics), Arc::clone(&container.server)));
     }
+    let (server, metrics) = (Arc::clone(&container.server), container.metrics.clone());
+    tokio::spawn(jobs::maintain(config.maintenance_interval, server, metrics));
     if let Some(mailer) = mailer {
         tokio::spawn(jobs::deliver_mail(mailer, Arc::clone(&container.server), Arc::clone(&container.mail)));
     }
@@ -76,39 +84,59 @@ pub(crate) async fn serve<S: Store + Observed>(
     let graceful = GracefulShutdown::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    loop {
+    let drain = loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break config.shutdown_drain,
+            // Somebody at a terminal, who does not like to wait.
+            _ = interrupt.recv() => break Duration::ZERO,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                // A response is one write: waiting for more would only delay it.
-                let _ = stream.set_nodelay(true);
-                spawn_connection(&container, &graceful, TokioIo::new(stream), peer.ip());
-            }
+            Ok((stream, peer)) => spawn_connection(&container, &graceful, stream, peer.ip()),
             Err(error) => {
                 // Out of file descriptors, for instance: others may be closed in a moment.
                 tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                sleep(Duration::from_millis(50)).await;
             }
         }
-    }
-    drop(listener);
+    };
     tracing::info!(open_connections = graceful.count(), "shutting down");
-    if timeout(config.shutdown_timeout, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some requests did not finish in time");
+    let finished = async {
+        // Whoever has connected is served, and whoever comes later is refused: a proxy then asks another instance.
+        let listener = listener.into_std()?;
+        while let Ok((stream, peer)) = listener.accept() {
+            stream.set_nonblocking(true)?;
+            spawn_connection(&container, &graceful, TcpStream::from_std(stream)?, peer.ip());
+        }
+        drop(listener);
+        // A proxy may be about to send a request on an idle connection. To close it now would fail that request.
+        container.is_draining.store(true, Ordering::Relaxed);
+        let drained = async {
+            while graceful.count() > 0 {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _ = timeout(drain, drained).await;
+        graceful.shutdown().await;
+        anyhow::Ok(())
+    };
+    match timeout(config.shutdown_timeout, finished).await {
+        Ok(result) => result,
+        Err(_) => {
+            tracing::warn!("some requests did not finish in time");
+            Ok(())
+        }
     }
-    Ok(())
 }
 
 fn spawn_connection<S: Store + Observed>(
     container: &Arc<Container<S>>,
     graceful: &GracefulShutdown,
-    io: TokioIo<tokio::net::TcpStream>,
+    stream: TcpStream,
     peer: IpAddr,
 ) {
+    // A response is one write: waiting for more would only delay it.
+    let _ = stream.set_nodelay(true);
     let router = Router::new().fallback(answer).with_state(Arc::clone(container));
     let service = router.map_request(move |mut request: Request<_>| {
         request.extensions_mut().insert(Peer(peer));
@@ -119,7 +147,7 @@ fn spawn_connection<S: Store + Observed>(
     // Whoever sends headers slowly does not hold a connection for ever.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(container.timeout);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(250);
-    let connection = graceful.watch(builder.serve_connection(io, service).into_owned());
+    let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "connection ended");
@@ -141,7 +169,10 @@ async fn answer<S: Store + Observed>(
         let access = Access::begin(&request, container.server.endpoint(request.uri().path()));
         let client_address = container.proxies.client_address(peer, request.headers());
         let handled = timeout(container.timeout, container.handle(request, client_address)).await;
-        let response = handled.unwrap_or_else(|_| container.server.refuse(Fault::Timeout));
+        let mut response = handled.unwrap_or_else(|_| container.server.refuse(Fault::Timeout));
+        if container.is_draining.load(Ordering::Relaxed) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         let observation = access.end(&response, Some(client_address), None);
         if let Some(metrics) = &container.metrics {
             metrics.request(&observation);

@@ -6,7 +6,7 @@ mod event;
 use std::{
     process::ExitCode,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::Context as _;
@@ -109,7 +109,7 @@ impl Function {
         // An HTTP request cannot pass for a job: its JSON is the gateway's, not the client's.
         if let Some(job) = job(&payload) {
             let trace = trace_of(&HeaderMap::new(), context.xray_trace_id.as_deref());
-            return traced(trace, self.run(job)).await;
+            return traced(trace, self.run(job, context.deadline())).await;
         }
         let event: HttpEvent = serde_json::from_value(payload)?;
         let source = event.source().ok_or("the event is neither an HTTP request nor a schedule's")?;
@@ -129,7 +129,7 @@ impl Function {
             request.extensions_mut().insert(ClientAddress(address));
         }
         let access = Access::begin(&request, self.server.endpoint(request.uri().path()));
-        let left = context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
+        let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
         let limit = self.config.request_timeout.min(left.saturating_sub(MARGIN));
         let (aws_request_id, xray_trace_id) = (context.request_id.as_str(), context.xray_trace_id.as_deref());
         traced(trace_of(request.headers(), xray_trace_id), async {
@@ -144,10 +144,11 @@ impl Function {
 
     /// What a server process does by itself, or its operator with it. A failure is the function's: whoever invoked it
     /// tries again.
-    async fn run(&self, job: &str) -> Result<Value, lambda_runtime::Error> {
+    async fn run(&self, job: &str, deadline: SystemTime) -> Result<Value, lambda_runtime::Error> {
         match job {
             "maintenance" => {
-                let (report, _) = jobs::run_once(&self.config, &self.server, self.mailer.as_ref()).await?;
+                let mailer = self.mailer.as_ref();
+                let report = jobs::run_before(deadline.into(), &self.config, &self.server, mailer).await?;
                 Ok(json!({ "removed": report.removed(), "newSigningKey": report.new_signing_key }))
             }
             "migrate" => {

@@ -117,6 +117,9 @@ pub struct NativeConfig {
     pub request_timeout: Duration,
     /// `SHUTDOWN_TIMEOUT_SECONDS`: requests in flight are given so long to finish.
     pub shutdown_timeout: Duration,
+    /// `SHUTDOWN_DRAIN_SECONDS`: of these, so long open connections are served once more, since a proxy may be about to
+    /// send a request on one that is idle.
+    pub shutdown_drain: Duration,
     /// `MAINTENANCE_INTERVAL_MINUTES`; none where something else runs the jobs.
     pub maintenance_interval: Option<Duration>,
     /// The effective configuration, for people.
@@ -224,6 +227,8 @@ impl NativeConfig {
         let seconds = |value: u32| Duration::from_secs(value.into());
         let request_timeout = seconds(reader.number("REQUEST_TIMEOUT_SECONDS", 30, 1, 600));
         let shutdown_timeout = seconds(reader.number("SHUTDOWN_TIMEOUT_SECONDS", 25, 1, 600));
+        let drain = if production { 5 } else { 0 };
+        let shutdown_drain = seconds(reader.number("SHUTDOWN_DRAIN_SECONDS", drain, 0, 600));
         let interval = reader.number("MAINTENANCE_INTERVAL_MINUTES", 10, 0, 24 * 60);
         let maintenance_interval = (interval > 0).then(|| seconds(interval * 60));
         Self::report_unreadable_files(&mut reader, variable);
@@ -244,6 +249,7 @@ impl NativeConfig {
             smtp,
             request_timeout,
             shutdown_timeout,
+            shutdown_drain,
             maintenance_interval,
             settings: Vec::new(),
         });

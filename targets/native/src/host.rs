@@ -80,6 +80,8 @@ pub struct HashingLoad {
     pub running: usize,
     /// Those that wait for their turn.
     pub waiting: usize,
+    /// How much there may be of either.
+    pub limits: HashingLimits,
 }
 
 /// Counts one that waits, also when it is cancelled.
@@ -119,7 +121,7 @@ impl NativeHost {
     /// How much password hashing goes on.
     pub fn hashing_load(&self) -> HashingLoad {
         let running = self.limits.concurrency.saturating_sub(self.permits.available_permits());
-        HashingLoad { running, waiting: self.waiting.load(Ordering::Relaxed) }
+        HashingLoad { running, waiting: self.waiting.load(Ordering::Relaxed), limits: self.limits }
     }
 
     /// Runs `work` on a thread for blocking work, when it is its turn. The permit goes with the work: a caller that

@@ -9,6 +9,7 @@ pub mod first_run;
 pub mod host;
 pub mod jobs;
 pub mod logging;
+pub mod maintenance;
 pub mod metrics;
 pub mod postgres;
 pub mod redis;

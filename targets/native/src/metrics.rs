@@ -4,14 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use authly_core::{
     Server,
-    ports::{Clock as _, Telemetry},
-    store::Store,
+    model::Timestamp,
+    ports::{Clock as _, Counters as _, Telemetry},
+    store::{Backlog, JobState, Store},
     telemetry::Event,
 };
 use http::{HeaderValue, Response, header};
 use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-    core::Collector,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
 };
 
 use crate::{
@@ -48,6 +49,10 @@ struct Snapshot {
     hashing: HashingLoad,
     /// In seconds.
     signing_key_age: Option<f64>,
+    /// In seconds.
+    signing_key_lifetime: f64,
+    /// A service that limits are counted in, and whether it answers.
+    counters: Option<(&'static str, bool)>,
 }
 
 /// Every metric of a server.
@@ -63,8 +68,15 @@ pub struct Metrics {
     connections_max: IntGauge,
     connections_waiting: IntGauge,
     hashes_running: IntGauge,
+    hashes_max: IntGauge,
     hashes_waiting: IntGauge,
+    hashes_waiting_max: IntGauge,
     signing_key_age: Gauge,
+    signing_key_lifetime: Gauge,
+    mail_waiting: Gauge,
+    mail_failed: Gauge,
+    services: IntGaugeVec,
+    jobs_succeeded_at: GaugeVec,
 }
 
 impl Default for Metrics {
@@ -81,6 +93,7 @@ impl Metrics {
     pub fn new() -> Self {
         let registry = Registry::new();
         let gauge = |name, help| register(&registry, IntGauge::new(name, help));
+        let float = |name, help| register(&registry, Gauge::new(name, help));
         let metrics = Self {
             requests: register(
                 &registry,
@@ -120,13 +133,39 @@ impl Metrics {
             connections_max: gauge("authly_db_connections_max", "Connections to the database that there may be."),
             connections_waiting: gauge("authly_db_connections_waiting", "Requests that wait for a connection."),
             hashes_running: gauge("authly_password_hashing_running", "Passwords that are being hashed."),
+            hashes_max: gauge("authly_password_hashing_max", "Passwords that may be hashed at once."),
             hashes_waiting: gauge("authly_password_hashing_waiting", "Passwords that wait to be hashed."),
-            signing_key_age: register(
+            hashes_waiting_max: gauge(
+                "authly_password_hashing_waiting_max",
+                "Passwords that may wait to be hashed before further ones are refused.",
+            ),
+            signing_key_age: float(
+                "authly_signing_key_age_seconds",
+                "Time since the current signing key came into use.",
+            ),
+            signing_key_lifetime: float("authly_signing_key_lifetime_seconds", "Time for which a signing key is used."),
+            mail_waiting: float("authly_mail_waiting", "Mail in the database that is to be sent; NaN: not known."),
+            mail_failed: float("authly_mail_failed", "Mail in the database that was given up; NaN: not known."),
+            services: register(
                 &registry,
-                Gauge::new("authly_signing_key_age_seconds", "Time since the current signing key came into use."),
+                IntGaugeVec::new(
+                    Opts::new("authly_service_up", "Whether a service besides the database answers."),
+                    &["service"],
+                ),
+            ),
+            jobs_succeeded_at: register(
+                &registry,
+                GaugeVec::new(
+                    Opts::new(
+                        "authly_maintenance_last_success_timestamp_seconds",
+                        "When the job last left nothing to do, on whichever instance, since the Unix epoch; 0: never.",
+                    ),
+                    &["job"],
+                ),
             ),
             registry,
         };
+        metrics.mail(None);
         let build = Opts::new("authly_build_info", "The program that runs; always 1.")
             .const_label("version", env!("CARGO_PKG_VERSION"));
         register(&metrics.registry, IntGauge::with_opts(build)).set(1);
@@ -154,6 +193,21 @@ impl Metrics {
         }
     }
 
+    /// So much mail was in the database; `None`: nobody knows.
+    pub fn mail(&self, backlog: Option<Backlog>) {
+        let value = |count: fn(Backlog) -> u64| backlog.map_or(f64::NAN, |backlog| count(backlog) as f64);
+        self.mail_waiting.set(value(|backlog| backlog.waiting));
+        self.mail_failed.set(value(|backlog| backlog.failed));
+    }
+
+    /// The states of the jobs were read.
+    pub fn jobs(&self, states: &[JobState]) {
+        for JobState { job, last_success_at, .. } in states {
+            let seconds = last_success_at.map_or(0.0, |at| (at - Timestamp::UNIX_EPOCH).as_seconds_f64());
+            self.jobs_succeeded_at.with_label_values(&[job.name()]).set(seconds);
+        }
+    }
+
     /// What is told to whoever asks this server.
     pub fn response<S: Store + Observed, B: From<String>>(&self, server: &Server<S, NativeHost>) -> Response<B> {
         let now = server.host().now();
@@ -161,6 +215,8 @@ impl Metrics {
             pool: server.store().pool_load(),
             hashing: server.host().hashing_load(),
             signing_key_age: server.signing_key_activated_at().map(|at| (now - at).as_seconds_f64()),
+            signing_key_lifetime: server.config().signing_key_lifetime.as_seconds_f64(),
+            counters: server.host().counters_health(),
         };
         let mut response = Response::new(self.page(&snapshot).into());
         let headers = response.headers_mut();
@@ -176,8 +232,14 @@ impl Metrics {
         set(&self.connections_max, snapshot.pool.max);
         set(&self.connections_waiting, snapshot.pool.waiting);
         set(&self.hashes_running, snapshot.hashing.running);
+        set(&self.hashes_max, snapshot.hashing.limits.concurrency);
         set(&self.hashes_waiting, snapshot.hashing.waiting);
+        set(&self.hashes_waiting_max, snapshot.hashing.limits.queue);
         self.signing_key_age.set(snapshot.signing_key_age.unwrap_or(f64::NAN));
+        self.signing_key_lifetime.set(snapshot.signing_key_lifetime);
+        if let Some((service, is_up)) = snapshot.counters {
+            self.services.with_label_values(&[service]).set(is_up.into());
+        }
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 }
@@ -215,9 +277,11 @@ fn events(registry: &Registry) -> Vec<(Event, IntCounter)> {
 
 #[cfg(test)]
 mod tests {
+    use authly_core::store::Job;
     use http::StatusCode;
 
     use super::*;
+    use crate::host::HashingLimits;
 
     #[test]
     fn what_is_counted_is_on_the_page() {
@@ -230,11 +294,20 @@ mod tests {
         });
         metrics.statement("redeem_code", Duration::from_millis(1), false);
         Event::ALL.into_iter().for_each(|event| metrics.count(event));
+        let succeeded = Timestamp::from_timestamp_micros(1_795_000_000_500_000);
+        metrics.jobs(&[
+            JobState { last_success_at: succeeded, ..JobState::never(Job::AuditLog) },
+            JobState::never(Job::SigningKeys),
+        ]);
         let snapshot = Snapshot {
             pool: PoolLoad { active: 3, max: 16, waiting: 1 },
-            hashing: HashingLoad { running: 1, waiting: 2 },
+            hashing: HashingLoad { running: 1, waiting: 2, limits: HashingLimits { concurrency: 4, queue: 256 } },
             signing_key_age: Some(86_400.0),
+            signing_key_lifetime: 7_776_000.0,
+            counters: Some(("redis", false)),
         };
+        assert!(metrics.page(&snapshot).contains("authly_mail_waiting NaN"));
+        metrics.mail(Some(Backlog { waiting: 5, failed: 1 }));
         let page = metrics.page(&snapshot);
         for line in [
             "authly_requests_total{endpoint=\"token\",method=\"POST\",status=\"200\"} 1",
@@ -243,8 +316,16 @@ mod tests {
             "authly_db_query_duration_seconds_count{statement=\"redeem_code\"} 1",
             "authly_db_query_failures_total{statement=\"redeem_code\"} 1",
             "authly_db_connections_active 3",
+            "authly_password_hashing_max 4",
             "authly_password_hashing_waiting 2",
+            "authly_password_hashing_waiting_max 256",
             "authly_signing_key_age_seconds 86400",
+            "authly_signing_key_lifetime_seconds 7776000",
+            "authly_mail_waiting 5",
+            "authly_mail_failed 1",
+            "authly_service_up{service=\"redis\"} 0",
+            "authly_maintenance_last_success_timestamp_seconds{job=\"audit_log\"} 1795000000.5",
+            "authly_maintenance_last_success_timestamp_seconds{job=\"signing_keys\"} 0",
         ] {
             assert!(page.lines().any(|known| known == line), "{line} is not in\n{page}");
         }

@@ -3,6 +3,7 @@
 mod accounts;
 mod administration;
 mod audit;
+mod jobs;
 mod limits;
 mod outbox;
 

@@ -82,4 +82,7 @@ statements! {
     END_ANY_SESSION = "end_any_session",
     GRANT_RECORDS = "grant_records",
     REVOKE_GRANT = "revoke_grant",
+    TAKE_JOB = "take_job",
+    FINISH_JOB = "finish_job",
+    JOBS = "jobs",
 }

@@ -310,6 +310,14 @@ impl<S: Store> Family<S> {
         Ok(())
     }
 
+    /// The grant is no more: none of its tokens is known.
+    pub(super) async fn assert_gone(&self, now: Timestamp) -> Result<(), StoreError> {
+        assert_eq!(self.introspect(&self.access_token(), now).await?, TokenState::Inactive);
+        assert_eq!(self.introspect(&self.refresh_token(0), now).await?, TokenState::Inactive);
+        assert_eq!(self.rotate(0, now).await?, RefreshOutcome::Unknown);
+        Ok(())
+    }
+
     /// The grant was revoked: no token up to this generation can be used in any way.
     pub(super) async fn assert_revoked(&self, generation: u32, now: Timestamp) -> Result<(), StoreError> {
         assert_eq!(self.introspect(&self.access_token(), now).await?, TokenState::Inactive);

@@ -1,0 +1,17 @@
+-- Maintenance jobs: who runs one at this moment, and what became of the last run.
+
+-- One row for each job, once it has run; no history.
+CREATE TABLE maintenance_jobs (
+    job TEXT PRIMARY KEY,
+    -- The run that has the job to itself until its lease ends; none where it has ended in order.
+    holder BLOB,
+    lease_expires_at INTEGER,
+    last_started_at INTEGER NOT NULL,
+    -- Of the last run that ended in order.
+    last_finished_at INTEGER,
+    last_outcome TEXT,
+    last_removed INTEGER,
+    last_error TEXT,
+    -- When there was last nothing left to do.
+    last_success_at INTEGER
+) STRICT, WITHOUT ROWID;
