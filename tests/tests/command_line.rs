@@ -164,6 +164,64 @@ fn config_check_prints_what_is_in_force_without_secrets() {
     assert!(said.contains("JWT_SECRET_KEY: JWT_SECRET_KEY_FILE, /nowhere: "), "{said}");
 }
 
+/// The health check of an image in which nothing else is: the same environment as the server's, whatever it listens at
+/// and whatever names it answers to.
+#[tokio::test(flavor = "multi_thread")]
+async fn health_asks_the_server_of_this_environment() {
+    for host in ["127.0.0.1", "0.0.0.0", "::", "::1"] {
+        let port = free_port();
+        let variables =
+            [("PORT", &port.to_string()[..]), ("HOST", host), ("ISSUER_URL", "https://auth.example.com/tenant")];
+        let shell = Shell::new(&variables);
+        let said = shell.fail("authly", &["health"]);
+        assert!(said.contains(&format!(":{port}/health/ready: Connection refused")), "{said}");
+        assert!(!shell.path().join("data").exists(), "to ask makes nothing");
+        let mut server = Serving(shell.command("authly", &[]).spawn().expect("the program runs"));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !shell.run("authly", &["health"]).status.success() {
+            assert!(Instant::now() < deadline, "{host}: {}", shell.fail("authly", &["health"]));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let said = shell.succeed("authly", &["health"]);
+        assert_eq!(serde_json::from_str::<Value>(&said).expect("JSON")["status"], "ok");
+        let loopback = if host.contains(':') { "[::1]" } else { "127.0.0.1" };
+        let url = |path: &str| format!("http://{loopback}:{port}{path}");
+        Shell::new(&[]).succeed("authly", &["health", &url("/tenant/health/live")]);
+        let said = Shell::new(&[]).fail("authly", &["health", &url("/nothing")]);
+        assert!(said.contains("/nothing: 404 "), "{said}");
+        server.0.kill().expect("it runs");
+    }
+}
+
+/// A server that cannot work is not healthy, and says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn health_notices_what_is_wrong() {
+    let database = TestDatabase::empty().await;
+    let port = free_port().to_string();
+    let shell = Shell::new(&[("DATABASE_URL", &database.url()), ("PORT", &port)]);
+    let _server = Serving(shell.command("authly", &[]).spawn().expect("the program runs"));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let said = loop {
+        let said = shell.fail("authly", &["health"]);
+        if !said.contains("Connection refused") {
+            break said;
+        }
+        assert!(Instant::now() < deadline, "{said}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(said.contains("/health/ready: 503 ") && said.contains("run `authly migrate`"), "{said}");
+    for (variables, expected) in [
+        ([("PORT", "0")], "PORT: it is 0"),
+        ([("PORT", "http")], "PORT: \"http\" is not valid"),
+        ([("HOST", "localhost")], "HOST: \"localhost\" is not valid"),
+    ] {
+        let said = Shell::new(&variables).fail("authly", &["health"]);
+        assert!(said.contains(expected), "{said}");
+    }
+    let said = shell.fail("authly", &["health", "https://localhost/health"]);
+    assert!(said.contains("is no plain http URL"), "{said}");
+}
+
 /// The README's first steps, one after another.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_administrators_first_steps() {

@@ -8,7 +8,7 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::Context as _;
 use authly_core::{Server, config::Environment, store::Store};
 use authly_native::{
-    Database, NativeConfig, NativeHost, NativeMailer, first_run, logging, maintenance,
+    Database, NativeConfig, NativeHost, NativeMailer, config, first_run, health, logging, maintenance,
     metrics::{Metrics, Observed},
 };
 use clap::{Parser, Subcommand};
@@ -30,6 +30,11 @@ enum Command {
     Serve,
     /// Bring the database's schema up to date.
     Migrate,
+    /// Ask the server on this machine whether it is ready, as an image's health check; exit with 1 where it is not.
+    Health {
+        /// What to ask instead of `/health/ready` at HOST and PORT.
+        url: Option<String>,
+    },
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -53,16 +58,13 @@ enum MaintenanceCommand {
 }
 
 fn main() -> ExitCode {
-    let command = Arguments::parse().command.unwrap_or(Command::Serve);
+    let command = match Arguments::parse().command {
+        Some(Command::Health { url }) => return health::check(url),
+        command => command.unwrap_or(Command::Serve),
+    };
     let config = match NativeConfig::from_environment() {
         Ok(config) => config,
-        Err(problems) => {
-            eprintln!("The configuration cannot be used:");
-            for problem in &problems {
-                eprintln!("  {problem}");
-            }
-            return ExitCode::FAILURE;
-        }
+        Err(problems) => return config::report(&problems),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = runtime.context("cannot start the runtime").and_then(|runtime| {

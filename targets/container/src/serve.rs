@@ -1,7 +1,7 @@
 //! HTTP over TCP: limits, the client's address, access logs, and a shutdown that finishes what is in flight.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -58,8 +58,8 @@ pub(crate) async fn serve<S: Store + Observed>(
     metrics: Option<Arc<Metrics>>,
     mailer: Option<NativeMailer>,
 ) -> anyhow::Result<()> {
-    let address = SocketAddr::new(config.host, config.port);
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let listener =
+        TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let container = Arc::new(Container {
         server: Arc::new(server),
         metrics,

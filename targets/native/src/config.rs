@@ -4,6 +4,7 @@ use std::{
     fmt, fs,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    process::ExitCode,
     time::Duration,
 };
 
@@ -93,10 +94,8 @@ pub struct NativeConfig {
     pub redis_url: Option<RedisUrl>,
     /// `DATABASE_POOL_SIZE`: connections to Postgres.
     pub database_pool_size: u32,
-    /// `HOST`.
-    pub host: IpAddr,
-    /// `PORT`.
-    pub port: u16,
+    /// `HOST` and `PORT`.
+    pub listen: SocketAddr,
     /// `TRUSTED_PROXIES`.
     pub trusted_proxies: TrustedProxies,
     /// `LOG_LEVEL`.
@@ -155,6 +154,23 @@ pub fn environment_variable(name: &str) -> Result<Option<String>, String> {
     Ok(Some(text))
 }
 
+/// `HOST` and `PORT`.
+pub(crate) fn listen_address(reader: &mut Reader<'_>) -> SocketAddr {
+    let address = "an IP address such as 0.0.0.0";
+    let host = reader.parsed("HOST", IpAddr::from([127, 0, 0, 1]), address, |text| text.parse().ok());
+    let port = reader.number("PORT", 8000, 0, 65535);
+    SocketAddr::new(host, u16::try_from(port).unwrap_or(8000))
+}
+
+/// Tells a person at a terminal what is wrong, all of it; the exit code of a program that cannot go on.
+pub fn report(problems: &[Problem]) -> ExitCode {
+    eprintln!("The configuration cannot be used:");
+    for problem in problems {
+        eprintln!("  {problem}");
+    }
+    ExitCode::FAILURE
+}
+
 impl NativeConfig {
     /// Reads the process's environment. Outside production, what is not set gets a convenient value, and secrets are
     /// made and kept in `./data`.
@@ -192,9 +208,7 @@ impl NativeConfig {
             url
         });
         let database_pool_size = reader.number("DATABASE_POOL_SIZE", 16, 1, 1000);
-        let address = "an IP address such as 0.0.0.0";
-        let host = reader.parsed("HOST", IpAddr::from([127, 0, 0, 1]), address, |text| text.parse().ok());
-        let port = reader.number("PORT", 8000, 0, 65535);
+        let listen = listen_address(&mut reader);
         let trusted_proxies = TrustedProxies::read(&mut reader);
         let default_level = if core.as_ref().is_some_and(|core| core.debug) { "debug" } else { "info" };
         let log_level = reader.parsed("LOG_LEVEL", default_level.to_owned(), "a level such as info", |text| {
@@ -237,8 +251,7 @@ impl NativeConfig {
             database_url,
             redis_url,
             database_pool_size,
-            host,
-            port: u16::try_from(port).unwrap_or(8000),
+            listen,
             trusted_proxies,
             log_level,
             log_format,

@@ -6,6 +6,7 @@ pub mod data;
 pub mod database;
 pub mod emf;
 pub mod first_run;
+pub mod health;
 pub mod host;
 pub mod jobs;
 pub mod logging;
