@@ -69,13 +69,18 @@ fn examples(readme: &str) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// As they stand there, one after another, in a shell with a terminal on which the program can ask.
+/// As they stand there, one after another, in a shell with a terminal on which the program can ask. What a reader has to
+/// fill in is filled in.
 #[test]
 fn the_examples_of_the_readme_run() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     let examples = examples(&fs::read_to_string(readme).expect("the README"));
     assert!(examples.len() >= 3, "{examples:?}");
     let shell = Shell::new(&[]);
+    shell.admin_json(&["client", "create", "--name", "A client", "--type", "confidential", "--client-id", "CLIENT_ID"]);
+    let clients =
+        "[{client_id: app, client_name: App, client_type: public, redirect_uris: [https://app.example/cb]}]\n";
+    fs::write(shell.path().join("clients.yaml"), clients).expect("a file");
     for example in &examples {
         // A server elsewhere is not there; that its arguments are understood shows all the same.
         let example = if example.contains("--url") { &format!("{example} --help") } else { example };
