@@ -13,7 +13,7 @@ mod sessions;
 mod system;
 mod users;
 
-use std::{fmt, str::FromStr};
+use std::{fmt, future::Future, pin::Pin, str::FromStr};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use http::{HeaderName, StatusCode};
@@ -200,6 +200,15 @@ fn changed_meanwhile() -> Error {
     conflict("it was changed by somebody else at the same time: read it again, then repeat the change")
 }
 
+/// What answers a request of the admin API.
+type Handled<'a> = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send + 'a>>;
+
+/// On the heap from the start: in a build without optimisation, a function that chooses among many futures keeps room for each of
+/// them on the stack of its thread.
+fn on_heap<'a, F: Future<Output = Result<Reply, Error>> + Send + 'a>(make: impl FnOnce() -> F) -> Handled<'a> {
+    Box::pin(make())
+}
+
 /// How often a change that comes too late is based on the newer state instead.
 const ATTEMPTS: u32 = 3;
 
@@ -221,37 +230,39 @@ impl<S: Store, H: Host> Server<S, H> {
             _ => Area::System,
         };
         let call = self.admin_call(exchange, area.scope(!exchange.request.method().is_safe())).await?;
-        let name = || router::path_parameter(exchange.request.uri().path(), endpoint, &self.config);
-        match (endpoint, method) {
-            (Endpoint::AdminClients, "POST") => self.create_client(&call).await,
-            (Endpoint::AdminClients, _) => self.list_clients(&call).await,
-            (Endpoint::AdminClient, "PATCH") => self.change_client(&call, &name()?).await,
-            (Endpoint::AdminClient, "DELETE") => self.delete_client(&call, &name()?).await,
-            (Endpoint::AdminClient, _) => self.show_client(&name()?).await,
-            (Endpoint::AdminClientSecret, _) => self.rotate_client_secret(&call, &name()?).await,
-            (Endpoint::AdminScopes, "POST") => self.create_scope(&call).await,
-            (Endpoint::AdminScopes, _) => self.list_scopes(&call).await,
-            (Endpoint::AdminScope, "PATCH") => self.change_scope(&call, &name()?).await,
-            (Endpoint::AdminScope, "DELETE") => self.delete_scope(&call, &name()?).await,
-            (Endpoint::AdminScope, _) => self.show_scope(&name()?).await,
-            (Endpoint::AdminUsers, "POST") => self.create_user(&call).await,
-            (Endpoint::AdminUsers, _) => self.list_users(&call).await,
-            (Endpoint::AdminUser, "PATCH") => self.change_user(&call, &name()?).await,
-            (Endpoint::AdminUser, "DELETE") => self.delete_user(&call, &name()?).await,
-            (Endpoint::AdminUser, _) => self.show_user(&name()?).await,
-            (Endpoint::AdminUserPassword, _) => self.assign_password(&call, &name()?).await,
-            (Endpoint::AdminUserLogout, _) => self.log_user_out(&call, &name()?).await,
-            (Endpoint::AdminSessions, _) => self.list_sessions(&call).await,
-            (Endpoint::AdminSession, _) => self.end_any_session(&call, &name()?).await,
-            (Endpoint::AdminGrants, _) => self.list_grants(&call).await,
-            (Endpoint::AdminGrant, _) => self.revoke_any_grant(&call, &name()?).await,
-            (Endpoint::AdminKeys, "POST") => self.create_key(&call).await,
-            (Endpoint::AdminKeys, _) => self.list_keys(&call).await,
-            (Endpoint::AdminAuditLog, _) => self.show_audit_log(&call).await,
-            (Endpoint::AdminStatus, _) => self.show_status(&call).await,
-            (_, "POST") => self.run_maintenance().await,
-            _ => self.show_maintenance(&call).await,
-        }
+        let name = router::path_parameter(exchange.request.uri().path(), endpoint, &self.config)?;
+        let (call, name) = (&call, name.as_str());
+        let handled = match (endpoint, method) {
+            (Endpoint::AdminClients, "POST") => on_heap(|| self.create_client(call)),
+            (Endpoint::AdminClients, _) => on_heap(|| self.list_clients(call)),
+            (Endpoint::AdminClient, "PATCH") => on_heap(|| self.change_client(call, name)),
+            (Endpoint::AdminClient, "DELETE") => on_heap(|| self.delete_client(call, name)),
+            (Endpoint::AdminClient, _) => on_heap(|| self.show_client(name)),
+            (Endpoint::AdminClientSecret, _) => on_heap(|| self.rotate_client_secret(call, name)),
+            (Endpoint::AdminScopes, "POST") => on_heap(|| self.create_scope(call)),
+            (Endpoint::AdminScopes, _) => on_heap(|| self.list_scopes(call)),
+            (Endpoint::AdminScope, "PATCH") => on_heap(|| self.change_scope(call, name)),
+            (Endpoint::AdminScope, "DELETE") => on_heap(|| self.delete_scope(call, name)),
+            (Endpoint::AdminScope, _) => on_heap(|| self.show_scope(name)),
+            (Endpoint::AdminUsers, "POST") => on_heap(|| self.create_user(call)),
+            (Endpoint::AdminUsers, _) => on_heap(|| self.list_users(call)),
+            (Endpoint::AdminUser, "PATCH") => on_heap(|| self.change_user(call, name)),
+            (Endpoint::AdminUser, "DELETE") => on_heap(|| self.delete_user(call, name)),
+            (Endpoint::AdminUser, _) => on_heap(|| self.show_user(name)),
+            (Endpoint::AdminUserPassword, _) => on_heap(|| self.assign_password(call, name)),
+            (Endpoint::AdminUserLogout, _) => on_heap(|| self.log_user_out(call, name)),
+            (Endpoint::AdminSessions, _) => on_heap(|| self.list_sessions(call)),
+            (Endpoint::AdminSession, _) => on_heap(|| self.end_any_session(call, name)),
+            (Endpoint::AdminGrants, _) => on_heap(|| self.list_grants(call)),
+            (Endpoint::AdminGrant, _) => on_heap(|| self.revoke_any_grant(call, name)),
+            (Endpoint::AdminKeys, "POST") => on_heap(|| self.create_key(call)),
+            (Endpoint::AdminKeys, _) => on_heap(|| self.list_keys(call)),
+            (Endpoint::AdminAuditLog, _) => on_heap(|| self.show_audit_log(call)),
+            (Endpoint::AdminStatus, _) => on_heap(|| self.show_status(call)),
+            (_, "POST") => on_heap(|| self.run_maintenance()),
+            _ => on_heap(|| self.show_maintenance(call)),
+        };
+        handled.await
     }
 
     /// A client that acts for itself needs the scope; a client that acts for a person needs an administrator as well.

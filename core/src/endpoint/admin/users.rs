@@ -114,6 +114,15 @@ impl<S: Store, H: Host> Server<S, H> {
         self.store.user_records(&filter, None, 1).await?.pop().ok_or_else(|| not_found("user"))
     }
 
+    /// What the store would find, for a dry run.
+    async fn is_last_administrator(&self, known: &UserRecord) -> Result<bool, Error> {
+        if !(known.admin && known.active) {
+            return Ok(false);
+        }
+        let filter = UserFilter { is_admin: Some(true), is_active: Some(true), ..UserFilter::default() };
+        Ok(self.store.user_records(&filter, None, 2).await?.len() == 1)
+    }
+
     /// The password that was sent, or one that is made up, with the member that tells it once.
     fn chosen_password(&self, sent: Option<&str>, user: &User) -> Result<(Password, Option<Told>), ProtocolError> {
         let made_up =
@@ -177,6 +186,9 @@ impl<S: Store, H: Host> Server<S, H> {
             }
             let changed = UserRecord { updated_at: now, ..record(&user, is_active, &known) };
             if call.is_dry_run {
+                if !(user.is_admin && is_active) && self.is_last_administrator(&known).await? {
+                    return Err(last_administrator());
+                }
                 return Ok(call.object(StatusCode::OK, &changed, &[]));
             }
             let event_type = match (known.active, is_active) {
@@ -206,7 +218,8 @@ impl<S: Store, H: Host> Server<S, H> {
             require_all_scopes(call)?;
         }
         if call.is_dry_run {
-            return Ok(no_content());
+            let is_last = self.is_last_administrator(&known).await?;
+            return if is_last { Err(last_administrator()) } else { Ok(no_content()) };
         }
         let audit = self.admin_record(call, Event::new(EventType::UserDeleted).user(known.id));
         match self.store.delete_user(known.id, Some(&audit)).await? {
