@@ -200,7 +200,8 @@ impl Function {
 
     /// It as a server that scenarios can talk to.
     pub async fn target(&self) -> Target {
-        Target::new(&self.base, &self.issuer, self.database.url()).await.with_log(&self.log_path())
+        let target = Target::new(&self.base, &self.issuer, self.database.url()).await.with_log(&self.log_path());
+        target.on_lambda(matches!(self.lambda.gateway, Gateway::HttpApi))
     }
 
     async fn running(self: Arc<Self>) -> Running {

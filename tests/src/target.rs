@@ -58,6 +58,8 @@ pub struct Target {
     inspector: OnceCell<App>,
     log: Option<(PathBuf, u64)>,
     is_on_spin: bool,
+    has_several_instances: bool,
+    paths_are_decoded: bool,
 }
 
 /// A server that runs for one scenario alone.
@@ -249,7 +251,26 @@ impl Target {
             inspector: OnceCell::new(),
             log: None,
             is_on_spin: false,
+            has_several_instances: false,
+            paths_are_decoded: false,
         }
+    }
+
+    /// Several instances answer, each with caches of its own; a gateway in front of them may decode paths.
+    #[must_use]
+    pub fn on_lambda(mut self, paths_are_decoded: bool) -> Self {
+        (self.has_several_instances, self.paths_are_decoded) = (true, paths_are_decoded);
+        self
+    }
+
+    /// Whether what one instance was told is known to the others seconds later only.
+    pub fn has_several_instances(&self) -> bool {
+        self.has_several_instances
+    }
+
+    /// Whether a path arrives decoded: a segment with a slash in it is two.
+    pub fn paths_are_decoded(&self) -> bool {
+        self.paths_are_decoded
     }
 
     /// Spin is in front of it.

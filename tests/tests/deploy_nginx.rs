@@ -268,7 +268,8 @@ async fn admin_and_metrics_are_out_of_reach() {
     assert_eq!((reached("/admin/maintenance"), reached("/metrics")), (0, 0));
 
     // Inside, Authly decides. Metrics are there for whoever asks an instance directly.
-    inside.post("/admin/maintenance").reply().await.expect_error(401, "invalid_token");
+    let reply = inside.post("/admin/maintenance").reply().await.expect(401);
+    assert_eq!(reply.json()["type"], "urn:authly:problem:unauthorized");
     assert_eq!(reached("/admin/maintenance"), 1);
     let metrics = http_client().get(format!("{}/metrics", site.instances[0].base())).reply().await.expect(200);
     assert!(metrics.text().contains("authly_requests_total"));

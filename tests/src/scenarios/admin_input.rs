@@ -117,6 +117,10 @@ pub async fn a_large_body_is_413(target: &Target) {
 
 /// NUL and bytes that are no UTF-8, in paths and queries; parameters twice; headers twice; paths that are none.
 pub async fn odd_targets_and_headers_are_refused(target: &Target) {
+    // Such ids cannot be told from others there.
+    if target.paths_are_decoded() {
+        return;
+    }
     let operator = Operator::new(target).await;
     for query in ["limit=1&limit=1", "q=%00", "q=%FF", "active=TRUE", "active=1", "active=", "limit=", "q="] {
         operator.get(&format!("/scopes?{query}")).await.expect_problem(400, "invalid-request");
