@@ -34,10 +34,19 @@ const LEASES: usize = 20_000;
 pub(crate) struct Limiter {
     key: Keyed,
     quota: Option<Quota>,
-    leases: Cache<Digest, Arc<Mutex<Option<Lease>>>>,
+    leases: Cache<Digest, Arc<Mutex<Held>>>,
     /// Counters of attempts that are blocked, and until when: each is reported once.
     blocked: Cache<Digest, Timestamp>,
     said_address_is_unknown: AtomicBool,
+}
+
+/// What this instance holds of an address.
+#[derive(Default)]
+struct Held {
+    lease: Option<Lease>,
+    /// A request is asking for a block: those beside it ask for one permit each. Otherwise, however few they are, each would take
+    /// an eighth of what there is for everybody.
+    is_asking: bool,
 }
 
 /// Permits of an address that this instance has taken.
@@ -160,24 +169,29 @@ impl Limiter {
         }
     }
 
-    fn lease<R>(&self, key: &Digest, change: impl FnOnce(&mut Option<Lease>) -> R) -> R {
-        let lease = self.leases.get_or_insert_with(key, || Ok::<_, std::convert::Infallible>(Arc::default()));
-        let lease = lease.unwrap_or_else(|never| match never {});
-        let mut lease = lease.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut lease)
+    fn held<R>(&self, key: &Digest, change: impl FnOnce(&mut Held) -> R) -> R {
+        let held = self.leases.get_or_insert_with(key, || Ok::<_, std::convert::Infallible>(Arc::default()));
+        let held = held.unwrap_or_else(|never| match never {});
+        let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut held)
     }
 
     /// Takes a permit that this instance has, if it has one.
     fn take(&self, key: &Digest, quota: Quota, now: Timestamp) -> (Local, Option<Standing>) {
-        self.lease(key, |lease| {
+        self.held(key, |Held { lease, is_asking }| {
+            let mut ask = |left| {
+                let wanted = if *is_asking { 1 } else { Quota::block(left) };
+                *is_asking = true;
+                (Local::Ask { wanted }, None)
+            };
             let Some(lease) = lease.as_mut().filter(|lease| lease.ends_at > now) else {
-                return (Local::Ask { wanted: Quota::block(quota.permits) }, None);
+                return ask(quota.permits);
             };
             let local = if lease.permits > 0 {
                 lease.permits -= 1;
                 Local::Granted
             } else if lease.left > 0 {
-                return (Local::Ask { wanted: Quota::block(lease.left) }, None);
+                return ask(lease.left);
             } else {
                 lease.refused = lease.refused.saturating_add(1);
                 Local::Exhausted { until: lease.ends_at, is_news: lease.refused == 1 }
@@ -189,7 +203,8 @@ impl Limiter {
 
     /// Adds what was received to what is there. Tells how many permits there are then, here and for everybody.
     fn deposit(&self, key: &Digest, taken: Taken, now: Timestamp) -> u32 {
-        self.lease(key, |lease| {
+        self.held(key, |Held { lease, is_asking }| {
+            *is_asking = false;
             let kept = match lease.filter(|lease| lease.ends_at > now) {
                 Some(lease) => Lease {
                     permits: lease.permits.saturating_add(taken.granted),
@@ -242,9 +257,9 @@ impl<S: Store, H: Host> Server<S, H> {
             return Ok(());
         };
         let key = self.limiter.address(exchange.client_address());
-        let is_flood = self.limiter.leases.get(&key).is_some_and(|lease| {
-            let lease = lease.lock().unwrap_or_else(PoisonError::into_inner);
-            lease.is_some_and(|lease| {
+        let is_flood = self.limiter.leases.get(&key).is_some_and(|held| {
+            let held = held.lock().unwrap_or_else(PoisonError::into_inner);
+            held.lease.is_some_and(|lease| {
                 lease.ends_at > exchange.now && lease.is_exhausted() && lease.refused >= quota.permits
             })
         });
@@ -259,8 +274,8 @@ impl<S: Store, H: Host> Server<S, H> {
             state.permit.take()
         };
         if let Some(key) = key {
-            self.limiter.lease(&key, |lease| {
-                if let Some(lease) = lease.as_mut().filter(|lease| lease.ends_at > exchange.now) {
+            self.limiter.held(&key, |held| {
+                if let Some(lease) = held.lease.as_mut().filter(|lease| lease.ends_at > exchange.now) {
                     lease.permits += 1;
                 }
             });
