@@ -41,6 +41,7 @@ pub async fn target(server: &TestServer) -> Target {
 pub async fn target_on(server: &TestServer, database_url: &str) -> Target {
     let target = Target::new(&server.base(), server.issuer(), database_url).await;
     let target = target.with_log(&server.log_path());
+    let target = if server.has_several_instances() { target.on_several_instances() } else { target };
     if server.is_on_spin() { target.on_spin() } else { target }
 }
 

@@ -234,6 +234,11 @@ impl TestServer {
         matches!(self.program, Program::Spin(_))
     }
 
+    /// Whether requests are spread over instances that live on, each with caches of its own.
+    pub fn has_several_instances(&self) -> bool {
+        matches!(&self.program, Program::Spin(application) if application.is_reused())
+    }
+
     /// The port.
     pub fn port(&self) -> u16 {
         self.port

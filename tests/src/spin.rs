@@ -29,6 +29,11 @@ pub struct Application {
 }
 
 impl Application {
+    /// Whether an instance takes many requests.
+    pub fn is_reused(&self) -> bool {
+        self.instances == Self::REUSED.instances
+    }
+
     /// Authly, with an instance for each request.
     pub const FRESH: Self =
         Self { manifest: "spin.toml", component: "authly_spin.wasm", instances: "fresh", trap_after_statement: None };

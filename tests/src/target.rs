@@ -256,11 +256,18 @@ impl Target {
         }
     }
 
-    /// Several instances answer, each with caches of its own; a gateway in front of them may decode paths.
+    /// Several instances answer, each with caches of its own.
+    #[must_use]
+    pub fn on_several_instances(mut self) -> Self {
+        self.has_several_instances = true;
+        self
+    }
+
+    /// The same, behind a gateway that may decode paths.
     #[must_use]
     pub fn on_lambda(mut self, paths_are_decoded: bool) -> Self {
-        (self.has_several_instances, self.paths_are_decoded) = (true, paths_are_decoded);
-        self
+        self.paths_are_decoded = paths_are_decoded;
+        self.on_several_instances()
     }
 
     /// Whether what one instance was told is known to the others seconds later only.
