@@ -140,6 +140,8 @@ change_rule() {
 # added: the rules that there are, without the word ufw before them.
 added() { ufw show added | sed -n 's/^ufw //p'; }
 
+# Not piped into grep: one that has found its line ends, printf is told so, and the rule would count as not wanted.
+wanted=$(printf '%s\n' "${rules[@]}")
 existing=$(added)
 if $reset; then
   change --force reset
@@ -157,7 +159,7 @@ if ! $dry_run; then
 fi
 while IFS= read -r rule; do
   [[ $rule == *" comment 'authly: "* ]] || continue
-  printf '%s\n' "${rules[@]}" | grep -Fqx -- "$rule" || change_rule delete "$rule"
+  grep -Fqx -- "$rule" <<<"$wanted" || change_rule delete "$rule"
 done <<<"$existing"
 
 status=$(ufw status verbose)

@@ -38,8 +38,9 @@ alerts() { sed -n 's/^ *- alert: //p' "$here"/rules/*.yml | sort; }
 entries() { sed -n 's/^## Alert //p' "$here/runbook.md" | sort; }
 
 check_alerts() {
-  local alert status=0
+  local alert names status=0
   local problems=()
+  names=$(alerts)
   for alert in $(alerts | uniq -d); do problems+=("$alert is defined twice"); done
   for alert in $(alerts); do
     grep -q "alertname=\"$alert\"" "$here"/tests/*.yml || problems+=("$alert has no test in which it fires")
@@ -48,7 +49,7 @@ check_alerts() {
       problems+=("$alert does not name its place in the runbook")
   done
   for alert in $(entries); do
-    alerts | grep -qx "$alert" || problems+=("$alert is in the runbook, and there is no such alert")
+    grep -qx "$alert" <<<"$names" || problems+=("$alert is in the runbook, and there is no such alert")
   done
   local test
   while read -r test; do problems+=("the test \"$test\" does not show that its alerts can be silent"); done < <(loud_tests)
