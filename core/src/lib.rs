@@ -7,6 +7,8 @@ mod endpoint;
 pub mod error;
 pub mod grant;
 pub mod limit;
+#[cfg(feature = "logging")]
+pub mod logging;
 pub mod mail;
 pub mod maintenance;
 pub mod model;

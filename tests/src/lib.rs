@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod browser;
+pub mod collector;
 pub mod container;
 pub mod http;
 pub mod lambda;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use authly_tests::{
+    collector::{Collector, Recorded},
     container,
     http::{Reply, RequestExt as _},
     lambda::{Function, Gateway},
@@ -10,8 +11,10 @@ use authly_tests::{
     proxy::{Link, Proxy},
     redis::TestRedis,
     server::{Database, TestServer, free_port},
+    spin::Application,
     target::{App, Target, Tokens, http_client},
 };
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::{Value, json};
 
 /// The samples of a page in Prometheus' text format, by name and labels as they are written.
@@ -189,34 +192,156 @@ async fn records_that_the_audit_log_lacks_are_counted() {
 
 const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
+fn hex(id: &[u8]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The lines of a log that are JSON, as most are.
 fn lines(log: &str) -> Vec<Value> {
     log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-#[tokio::test]
-async fn every_line_of_a_request_names_its_trace() {
-    let server = TestServer::sqlite(&[("LOG_FORMAT", "json")]).await;
+async fn every_line_names_its_trace(server: TestServer) {
     let target = container::target(&server).await;
     let mut browser = target.user_agent();
     let form = browser.login_form().await.fill("username", "nobody").fill("password", "not this one");
     let fields: Vec<_> = form.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let (name, value) = browser.cookies().iter().next().expect("the form's cookie");
     let parent = format!("00-{TRACE_ID}-00f067aa0ba902b7-01");
-    let request = target.post("/login").header("cookie", format!("{name}={value}")).header("traceparent", &parent);
+    let request = target.post("/login?secret=1").header("cookie", format!("{name}={value}"));
+    let request = request.header("traceparent", &parent).header("x-request-id", "r-1");
     request.form_body(&fields).reply().await.expect(403);
     target.get("/health/live").header("traceparent", "00-nothing-good-01").reply().await.expect(200);
     let lines = lines(&server.log());
     let traced: Vec<_> = lines.iter().filter(|line| line["trace_id"] == TRACE_ID).collect();
-    let targets: Vec<_> = traced.iter().map(|line| line["target"].as_str().expect("a target")).collect();
+    // Where nobody can be asked for metrics, events are lines as well.
+    let targets = traced.iter().map(|line| line["target"].as_str().expect("a target"));
+    let targets: Vec<_> = targets.filter(|target| *target != "authly::telemetry").collect();
     assert_eq!(targets, ["authly::audit", "authly::access"], "{lines:#?}");
     let span = traced[0]["span_id"].as_str().expect("a span");
     assert!(span.len() == 16 && span != "00f067aa0ba902b7", "{traced:#?}");
-    assert_eq!(traced[1]["span_id"], span);
-    assert_eq!((&traced[1]["endpoint"], &traced[1]["status"]), (&json!("login"), &json!(403)));
+    let access = traced.last().expect("the line of the access log");
+    for (member, value) in [
+        ("level", json!("INFO")),
+        ("message", json!("request")),
+        ("method", json!("POST")),
+        ("path", json!("/login")),
+        ("endpoint", json!("login")),
+        ("status", json!(403)),
+        ("client_address", json!("127.0.0.1")),
+        ("request_id", json!("r-1")),
+        ("span_id", json!(span)),
+    ] {
+        assert_eq!(access[member], value, "{access:#}");
+    }
+    assert!(access["duration_us"].as_u64() > Some(0), "{access:#}");
+    let time = access["timestamp"].as_str().and_then(|time| time.parse::<chrono::DateTime<chrono::Utc>>().ok());
+    assert!((chrono::Utc::now() - time.expect("a time")).num_minutes() < 10, "{access:#}");
     let other = lines.iter().find(|line| line["path"] == "/health/live").expect("its line");
     let other = other["trace_id"].as_str().expect("a trace of its own");
     assert!(other.len() == 32 && other != TRACE_ID);
+}
+
+#[tokio::test]
+async fn every_line_of_a_request_names_its_trace() {
+    every_line_names_its_trace(TestServer::sqlite(&[("LOG_FORMAT", "json")]).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_line_of_a_request_names_its_trace_on_spin() {
+    every_line_names_its_trace(Application::FRESH.start(container::postgres().await, &[]).await).await;
+}
+
+#[tokio::test]
+async fn a_collector_is_sent_requests_and_their_statements() {
+    let collector = Collector::start().await;
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20YTpi".to_owned()),
+        ("OTEL_SERVICE_NAME", "login".to_owned()),
+        // Of what nobody asks to record, nothing.
+        ("OTEL_TRACES_SAMPLER_ARG", "0".to_owned()),
+        ("LOG_FORMAT", "json".to_owned()),
+    ];
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let server = TestServer::start(container::postgres().await, &variables).await;
+    let target = container::target(&server).await;
+    let app = target.confidential().await;
+    let parent = format!("00-{TRACE_ID}-00f067aa0ba902b7-01");
+    let request = target.client_request(&app, "/auth/token", &[("grant_type", "client_credentials")]);
+    request.header("traceparent", &parent).header("x-request-id", "r-1").reply().await.expect(200);
+
+    let spans = collector.spans_with("POST token").await;
+    assert_eq!(spans.len(), 2, "a request that is recorded, and its statement: {spans:#?}");
+    assert!(spans.iter().all(|recorded| recorded.service == "login"));
+    assert!(spans.iter().all(|recorded| recorded.headers["authorization"] == "Basic YTpi"));
+    assert!(spans.iter().all(|recorded| hex(&recorded.span.trace_id) == TRACE_ID));
+    let find = |name: &str| spans.iter().find(|recorded| recorded.span.name == name).expect("a span of this name");
+    let (request, statement) = (find("POST token"), find("client"));
+    assert_eq!(hex(&request.span.parent_span_id), "00f067aa0ba902b7");
+    assert_eq!(statement.span.parent_span_id, request.span.span_id);
+    assert_ne!(statement.span.span_id, request.span.span_id);
+    assert_eq!((request.span.kind(), statement.span.kind()), (SpanKind::Server, SpanKind::Client));
+    let inner = statement.span.start_time_unix_nano..=statement.span.end_time_unix_nano;
+    let outer = request.span.start_time_unix_nano..=request.span.end_time_unix_nano;
+    assert!(inner.start() < inner.end() && outer.contains(inner.start()) && outer.contains(inner.end()), "{spans:#?}");
+    let attributes = request.attributes();
+    for (name, value) in [
+        ("http.request.method", "POST"),
+        ("url.path", "/auth/token"),
+        ("http.response.status_code", "200"),
+        ("client.address", "127.0.0.1"),
+        ("authly.endpoint", "token"),
+        ("authly.request_id", "r-1"),
+    ] {
+        assert_eq!(attributes[name], value);
+    }
+    assert_eq!(statement.attributes()["db.system.name"], "postgresql");
+    let log = server.log();
+    let lines = lines(&log);
+    let line = lines.iter().find(|line| line["request_id"] == "r-1").expect("the request's line in the log");
+    assert_eq!(line["span_id"], hex(&request.span.span_id), "log and trace tell of the same");
+    assert!(!log.contains("YTpi"), "{log}");
+}
+
+#[tokio::test]
+async fn traces_begin_here_and_what_waits_is_sent_at_the_end() {
+    let collector = Collector::start().await;
+    let server = TestServer::sqlite(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())]).await;
+    let live = || http_client().get(format!("{}/health/live", server.base()));
+    live().header("traceparent", format!("00-{TRACE_ID}-00f067aa0ba902b7-00")).reply().await.expect(200);
+    live().header("x-request-id", "last").reply().await.expect(200);
+    server.terminate().await;
+    let spans = collector.spans();
+    let last =
+        spans.iter().find(|recorded| recorded.attributes().get("authly.request_id").is_some_and(|id| id == "last"));
+    let last = last.expect("it was sent before the process ended");
+    assert_eq!((last.service.as_str(), last.span.parent_span_id.len()), ("authly", 0));
+    assert!(spans.iter().all(|recorded| hex(&recorded.span.trace_id) != TRACE_ID), "its caller does not record it");
+}
+
+#[tokio::test]
+async fn a_collector_that_is_away_is_logged_and_fails_nothing() {
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let server = TestServer::sqlite(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &nobody)]).await;
+    http_client().get(format!("{}/health/live", server.base())).reply().await.expect(200);
+    server.terminate().await;
+    assert!(server.log().contains("the collector of traces cannot be reached"), "{}", server.log());
+}
+
+#[tokio::test]
+async fn a_function_sends_its_spans_before_it_stands_still() {
+    let collector = Collector::start().await;
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())];
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let function = Function::start(Gateway::HttpApi, container::postgres().await, &variables);
+    let target = function.target().await;
+    target.get("/health/live").header("x-request-id", "function").reply().await.expect(200);
+    let spans = collector.spans();
+    let of_it =
+        |recorded: &&Recorded| recorded.attributes().get("authly.request_id").is_some_and(|id| id == "function");
+    let span = &spans.iter().find(of_it).expect("it is there as soon as the answer is").span;
+    assert_eq!(hex(&span.trace_id), "5bef4de7ad49b0e87f6ef6c87fc2e700", "the trace is X-Ray's");
 }
 
 #[tokio::test]

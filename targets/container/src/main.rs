@@ -10,6 +10,7 @@ use authly_core::{Server, config::Environment, store::Store};
 use authly_native::{
     Database, NativeConfig, NativeHost, NativeMailer, config, first_run, health, logging, maintenance,
     metrics::{Metrics, Observed},
+    otlp,
 };
 use clap::{Parser, Subcommand};
 
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
     };
     let done = tokio::runtime::Runtime::new().context("cannot start the runtime").and_then(|runtime| {
         logging::start(&config.log_level, config.log_format);
+        let _exporting = otlp::start(config.otlp.as_ref())?;
         runtime.block_on(run(command, config))
     });
     let failed = |error| {

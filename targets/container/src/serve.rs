@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use authly_core::{ClientAddress, Server, error::Fault, proxy::TrustedProxies, read_body, store::Store};
 use authly_native::{
     NativeConfig, NativeHost, NativeMailer, jobs,
-    logging::{Access, trace_of, traced},
+    logging::{Access, trace_of},
     metrics::{Metrics, Observed},
 };
 use axum::{Extension, Router, body::Body, extract::State};
@@ -155,7 +155,8 @@ async fn answer<S: Store + Observed>(
     {
         return page;
     }
-    traced(trace_of(request.headers(), None), async move {
+    let trace = trace_of(request.headers(), None);
+    let answered = async move {
         let access = Access::begin(&request, container.server.endpoint(request.uri().path()));
         let client_address = container.proxies.client_address(peer, request.headers());
         let handled = timeout(container.timeout, container.handle(request, client_address)).await;
@@ -171,8 +172,8 @@ async fn answer<S: Store + Observed>(
             container.mail.notify_one();
         }
         response.map(Body::from)
-    })
-    .await
+    };
+    trace.scope(answered).await
 }
 
 impl<S: Store> Container<S> {

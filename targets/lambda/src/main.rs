@@ -19,8 +19,8 @@ use authly_native::{
     config::{LogFormat, environment_variable},
     emf::Emf,
     jobs,
-    logging::{self, Access, Invocation, trace_of, traced},
-    postgres,
+    logging::{self, Access, Invocation, trace_of},
+    otlp, postgres,
 };
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -72,6 +72,7 @@ fn start(started: Instant) -> anyhow::Result<()> {
         anyhow::anyhow!("the configuration cannot be used: {}", problems.join("; "))
     })?;
     logging::start(&config.log_level, config.log_format);
+    let _exporting = otlp::start(config.otlp.as_ref())?;
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(run(config, started))
 }
 
@@ -109,7 +110,7 @@ impl Function {
         // An HTTP request cannot pass for a job: its JSON is the gateway's, not the client's.
         if let Some(job) = job(&payload) {
             let trace = trace_of(&HeaderMap::new(), context.xray_trace_id.as_deref());
-            return traced(trace, self.run(job, context.deadline())).await;
+            return trace.scope(self.run(job, context.deadline())).await;
         }
         let event: HttpEvent = serde_json::from_value(payload)?;
         let source = event.source().ok_or("the event is neither an HTTP request nor a schedule's")?;
@@ -132,14 +133,18 @@ impl Function {
         let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
         let limit = self.config.request_timeout.min(left.saturating_sub(MARGIN));
         let (aws_request_id, xray_trace_id) = (context.request_id.as_str(), context.xray_trace_id.as_deref());
-        traced(trace_of(request.headers(), xray_trace_id), async {
+        let trace = trace_of(request.headers(), xray_trace_id);
+        let answered = async {
             let handled = timeout(limit, self.server.handle(request)).await;
             let response = handled.unwrap_or_else(|_| self.server.refuse(Fault::Timeout));
             let observation = access.end(&response, address, Some(Invocation { aws_request_id, xray_trace_id }));
             self.metrics.request(&observation);
             response
-        })
-        .await
+        };
+        let response = trace.scope(answered).await;
+        // Afterwards the function may stand still, or be gone.
+        otlp::flush().await;
+        response
     }
 
     /// What a server process does by itself, or its operator with it. A failure is the function's: whoever invoked it

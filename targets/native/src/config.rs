@@ -13,7 +13,7 @@ use authly_core::{
     proxy::TrustedProxies,
 };
 
-use crate::{data, host::HashingLimits, redis::RedisUrl, smtp::SmtpConfig};
+use crate::{data, host::HashingLimits, otlp::OtlpConfig, redis::RedisUrl, smtp::SmtpConfig};
 
 /// Where state is kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -106,6 +106,8 @@ pub struct NativeConfig {
     pub metrics_enabled: bool,
     /// `METRICS_ADDRESS`: where metrics are served, if not beside everything else.
     pub metrics_address: Option<SocketAddr>,
+    /// The collector of traces, where there is one.
+    pub otlp: Option<OtlpConfig>,
     /// `ADMIN_EMAIL` and `ADMIN_PASSWORD`: an administrator to make where there is none of this address.
     pub admin: Option<Administrator>,
     /// `PASSWORD_HASHING_CONCURRENCY` and `PASSWORD_HASHING_QUEUE`.
@@ -240,6 +242,7 @@ impl NativeConfig {
             }
             address
         });
+        let otlp = OtlpConfig::read(&mut reader);
         let admin = Self::read_admin(&mut reader);
         let smtp = SmtpConfig::read(&mut reader, environment);
         let limits = HashingLimits::default();
@@ -268,6 +271,7 @@ impl NativeConfig {
             log_format,
             metrics_enabled,
             metrics_address,
+            otlp,
             admin,
             hashing,
             smtp,

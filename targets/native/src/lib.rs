@@ -12,6 +12,7 @@ pub mod jobs;
 pub mod logging;
 pub mod maintenance;
 pub mod metrics;
+pub mod otlp;
 pub mod postgres;
 pub mod redis;
 pub mod signature;

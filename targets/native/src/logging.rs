@@ -1,34 +1,23 @@
-//! Logs: JSON for machines, or lines for people, on standard error. What is logged while a request is handled carries
-//! the trace that it belongs to.
+//! Logs: JSON for machines, or lines for people, on standard error; and the log line and span of each request.
 
 use std::{
-    fmt,
-    future::Future,
     io::IsTerminal as _,
     net::IpAddr,
     time::{Duration, Instant},
 };
 
 use authly_core::{
+    logging::json_lines,
     ports::Entropy,
     router::Endpoint,
     server::REQUEST_ID,
     trace::{TraceContext, from_hex},
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::{
-    EnvFilter,
-    fmt::{
-        FmtContext, FormatEvent, FormatFields,
-        format::{Format, Json, JsonFields, Writer},
-    },
-    layer::SubscriberExt,
-    registry::LookupSpan,
-    util::SubscriberInitExt,
-};
+use opentelemetry::{KeyValue, trace::SpanKind};
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::config::LogFormat;
+use crate::{config::LogFormat, otlp};
 
 /// Starts logging. `level` is a level or a filter such as `info,authly_core=debug`.
 pub fn start(level: &str, format: LogFormat) {
@@ -36,11 +25,7 @@ pub fn start(level: &str, format: LogFormat) {
     let registry = tracing_subscriber::registry().with(filter);
     // A second start, in a test, leaves the first one in place.
     let _ = match format {
-        LogFormat::Json => {
-            let json = Format::default().json().flatten_event(true).with_current_span(false).with_span_list(false);
-            let layer = tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(Traced(json));
-            registry.with(layer.with_writer(std::io::stderr)).try_init()
-        }
+        LogFormat::Json => registry.with(json_lines()).try_init(),
         LogFormat::Pretty => {
             let layer = tracing_subscriber::fmt::layer().compact().with_ansi(std::io::stderr().is_terminal());
             registry.with(layer.with_writer(std::io::stderr)).try_init()
@@ -48,16 +33,12 @@ pub fn start(level: &str, format: LogFormat) {
     };
 }
 
-tokio::task_local! {
-    static TRACE: TraceContext;
-}
-
 /// The trace that a request goes on with. A function's invocation has one without the header: X-Ray's
 /// (`_X_AMZN_TRACE_ID`), whose root is a time and a random part, together as long as an id of W3C's.
 pub fn trace_of(headers: &HeaderMap, xray_trace_id: Option<&str>) -> TraceContext {
     let root = xray_trace_id.and_then(|text| text.split(';').find_map(|part| part.trim().strip_prefix("Root=1-")));
     let otherwise = root.and_then(|root| from_hex(root.replacen('-', "", 1).as_bytes()));
-    TraceContext::of(headers, otherwise, &Unique)
+    otlp::sample(TraceContext::of(headers, otherwise, &Unique))
 }
 
 /// Ids of traces must be unlikely to meet, not hard to guess: they cost no system call.
@@ -66,33 +47,6 @@ struct Unique;
 impl Entropy for Unique {
     fn fill(&self, bytes: &mut [u8]) {
         fastrand::fill(bytes);
-    }
-}
-
-/// Handles a request: whatever is logged meanwhile names its trace. Not a span of `tracing`, which would cost every
-/// request the formatting of what most of them never log.
-pub async fn traced<T>(trace: TraceContext, handling: impl Future<Output = T>) -> T {
-    TRACE.scope(trace, handling).await
-}
-
-/// JSON lines with two more members at the end, where there is a trace.
-struct Traced(Format<Json>);
-
-impl<S, N> FormatEvent<S, N> for Traced
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-    Format<Json>: FormatEvent<S, N>,
-{
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let Ok(trace) = TRACE.try_with(|trace| *trace) else {
-            return self.0.format_event(context, writer, event);
-        };
-        let mut line = String::new();
-        self.0.format_event(context, Writer::new(&mut line), event)?;
-        let object = line.strip_suffix("}\n").unwrap_or(&line);
-        let (trace_id, span_id) = (trace.trace_id(), trace.span_id());
-        writeln!(writer, "{object},\"trace_id\":\"{trace_id}\",\"span_id\":\"{span_id}\"}}")
     }
 }
 
@@ -146,6 +100,7 @@ impl Access {
             status: response.status(),
             duration: self.started.elapsed(),
         };
+        let request_id = response.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
         tracing::info!(
             target: "authly::access",
             method = self.method.as_str(),
@@ -154,12 +109,32 @@ impl Access {
             status = observation.status.as_u16(),
             duration_us = u64::try_from(observation.duration.as_micros()).unwrap_or(u64::MAX),
             client_address = client_address.map(tracing::field::display),
-            request_id = response.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()),
+            request_id,
             aws_request_id = invocation.map(|invocation| invocation.aws_request_id),
             xray_trace_id = invocation.and_then(|invocation| invocation.xray_trace_id),
             "request"
         );
+        otlp::request(|| self.span(&observation, client_address, request_id));
         observation
+    }
+
+    /// Attributes as in OpenTelemetry's conventions for HTTP servers.
+    fn span(self, observation: &Observation, client_address: Option<IpAddr>, request_id: Option<&str>) -> otlp::Work {
+        let mut attributes = vec![
+            KeyValue::new("http.request.method", observation.method),
+            KeyValue::new("url.path", self.path),
+            KeyValue::new("http.response.status_code", i64::from(observation.status.as_u16())),
+            KeyValue::new("authly.endpoint", observation.endpoint),
+        ];
+        attributes.extend(client_address.map(|address| KeyValue::new("client.address", address.to_string())));
+        attributes.extend(request_id.map(|id| KeyValue::new("authly.request_id", id.to_owned())));
+        otlp::Work {
+            name: format!("{} {}", observation.method, observation.endpoint),
+            kind: SpanKind::Server,
+            duration: observation.duration,
+            attributes,
+            error: observation.status.is_server_error().then(|| observation.status.canonical_reason().unwrap_or("5xx")),
+        }
     }
 }
 

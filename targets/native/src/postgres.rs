@@ -22,7 +22,10 @@ use sqlx::{
 };
 use url::Url;
 
-use crate::metrics::{Metrics as Observations, Observed, PoolLoad};
+use crate::{
+    metrics::{Metrics as Observations, Observed, PoolLoad},
+    otlp,
+};
 
 /// The store of the native targets, where `DATABASE_URL` names a Postgres.
 pub type Store = PostgresStore<SqlxExecutor>;
@@ -197,12 +200,14 @@ impl Executor for SqlxExecutor {
     async fn query(&self, statement: &'static Statement, parameters: Vec<Value>) -> Result<Vec<Row>, StoreError> {
         self.statements.fetch_add(1, Ordering::Relaxed);
         let started = self.observations.get().map(|observations| (observations, Instant::now()));
+        let began = otlp::statement_begins();
         let rows = tokio::time::timeout(self.query_timeout, self.run(statement, parameters))
             .await
             .unwrap_or(Err(Failure::Timeout));
         if let Some((observations, started)) = started {
             observations.statement(statement.name, started.elapsed(), rows.is_ok());
         }
+        otlp::statement(statement.name, began, rows.is_ok());
         let rows = rows.map_err(|failure| failure.into_store_error(statement))?;
         rows.iter()
             .map(|row| {

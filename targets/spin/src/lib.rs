@@ -16,8 +16,8 @@ use std::{
 };
 
 use authly_core::{
-    ClientAddress, Server, config::Problem, proxy::TrustedProxies, read_body, server::REQUEST_ID,
-    store::postgres::PostgresStore,
+    ClientAddress, Server, config::Problem, logging::json_lines, proxy::TrustedProxies, read_body, router::Endpoint,
+    server::REQUEST_ID, store::postgres::PostgresStore, trace::TraceContext,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -27,7 +27,7 @@ use spin_sdk::{
     http_service,
 };
 use tracing::Level;
-use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::{config::SpinConfig, executor::SpinExecutor, host::SpinHost};
 
@@ -43,7 +43,10 @@ static COMPONENT: OnceLock<Component> = OnceLock::new();
 async fn handle(request: Request) -> impl IntoResponse {
     // One frame with its length: Spin would otherwise send two packets, and the second waits for the first one's receipt.
     let response = match component().await {
-        Ok(component) => component.answer(request).await,
+        Ok(component) => {
+            let trace = TraceContext::of(request.headers(), None, component.server.host());
+            trace.scope(component.answer(request)).await
+        }
         Err(problems) => misconfigured(&problems),
     };
     response.map(Full::new)
@@ -70,9 +73,8 @@ fn misconfigured(problems: &[Problem]) -> Response<Bytes> {
 
 /// JSON lines on standard error, which Spin keeps or shows.
 fn start_logging(level: &Targets) {
-    let layer = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
     // Only the first start of an instance counts.
-    let _ = tracing_subscriber::registry().with(level.clone()).with(layer.with_writer(std::io::stderr)).try_init();
+    let _ = tracing_subscriber::registry().with(level.clone()).with(json_lines()).try_init();
 }
 
 impl Component {
@@ -98,6 +100,7 @@ impl Component {
         tracing::info!(
             target: "authly::access",
             method = method.as_str(),
+            endpoint = self.server.endpoint(&path).map_or("none", Endpoint::name),
             path,
             status = response.status().as_u16(),
             duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
