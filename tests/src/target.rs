@@ -473,7 +473,12 @@ impl Target {
 
     /// Runs a statement of each dialect's own. Time as `{past}`: one hour ago, as the database writes it.
     async fn execute(&self, sql: &str) {
-        let affected = match &self.store {
+        assert!(self.affected(sql).await > 0, "no row was there to change");
+    }
+
+    /// How many rows a statement changes. `{past}` in it is an hour ago.
+    async fn affected(&self, sql: &str) -> u64 {
+        match &self.store {
             AnyStore::Sqlite(_) => {
                 let past = (now() - chrono::TimeDelta::hours(1)).timestamp_micros().to_string();
                 let sql = sql.replace("{past}", &past);
@@ -492,8 +497,12 @@ impl Target {
                 connection.close().await.expect("it closes");
                 done.rows_affected()
             }
-        };
-        assert!(affected > 0, "no row was there to change");
+        }
+    }
+
+    /// Whether there is still a row of anything that a person allowed.
+    pub async fn has_grants(&self, person: &Person) -> bool {
+        self.affected(&of_person("UPDATE grants SET revoked_at = revoked_at", person)).await > 0
     }
 
     /// An operator deactivates an account.

@@ -394,7 +394,7 @@ async fn tour(scene: Scene, look: impl AsyncFn(&Browser)) {
     see("Allow The").await;
     browser.open(&scene.target.url("/")).await;
     see("Running").await;
-    tour_account(&scene, &app, &see).await;
+    let newcomer = tour_account(&scene, &app, &see).await;
     browser.open(&scene.target.url("/demo")).await;
     browser.allow().await;
     see("It works").await;
@@ -402,11 +402,19 @@ async fn tour(scene: Scene, look: impl AsyncFn(&Browser)) {
     see("Log out").await;
     browser.click("main form button").await;
     see("You are logged out").await;
+    scene.open(&ask).await;
+    browser.log_in(&newcomer, "some quiet words").await;
+    see("Confirm your e-mail address").await;
+    assert!(browser.text().await.contains("first"), "not verified yet");
+    browser.click("main a.button").await;
+    see("Your account").await;
+    assert!(browser.text().await.contains("(not confirmed yet)"));
     scene.browser.close(&[400, 401, 403, 410, 422]).await;
 }
 
-/// The pages of somebody who is logged in, and of those who are not there yet. Nobody is logged out by it.
-async fn tour_account(scene: &Scene, app: &App, see: &impl AsyncFn(&str)) {
+/// The pages of somebody who is logged in, and of those who are not there yet. Nobody is logged out by it. Returns the address of
+/// a newcomer who has not confirmed it.
+async fn tour_account(scene: &Scene, app: &App, see: &impl AsyncFn(&str)) -> String {
     let (browser, target) = (&scene.browser, &scene.target);
     let long = format!("{}.{}@example.com", "somebody".repeat(7), unique());
     // Another session and an application with access, which are listed.
@@ -461,6 +469,7 @@ async fn tour_account(scene: &Scene, app: &App, see: &impl AsyncFn(&str)) {
     browser.fill("#password", "some quiet words").await;
     browser.click("main form button").await;
     see("Look into your mail").await;
+    newcomer
 }
 
 /// Somebody who has no account and no scripts, from an application's request to its answer.

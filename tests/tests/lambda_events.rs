@@ -6,6 +6,7 @@ use authly_tests::{
     lambda::{Function, Gateway, OnFunctionUrl, OnLoadBalancer, OnRestApi},
     postgres::TestDatabase,
     server::Database,
+    smtp::{Encryption, MailServer},
     target::{Host, Target, Tokens},
 };
 use serde_json::{Value, json};
@@ -112,12 +113,33 @@ async fn the_clients_address_is_the_gateways_word() {
 #[tokio::test]
 async fn a_schedules_event_runs_the_maintenance() {
     let admin = [("ADMIN_EMAIL", "root@example.com"), ("ADMIN_PASSWORD", "a long password for the tests")];
-    let function = function(&admin).await;
+    let mail = MailServer::start(Encryption::StartTls).await;
+    let smtp = mail.variables();
+    let variables: Vec<_> = admin.into_iter().chain(smtp.iter().map(|(name, value)| (*name, value.as_str()))).collect();
+    let function = function(&variables).await;
     let schedule = json!({ "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}, "resources": [] });
     let first = function.invoke(schedule).await.expect("a report");
     assert_eq!(first, json!({ "removed": 0, "newSigningKey": true }));
     let second = function.invoke(json!({ "authly": "maintenance" })).await.expect("a report");
     assert_eq!(second, json!({ "removed": 0, "newSigningKey": false }));
+
+    // The configured administrator is there.
+    let target = function.target().await;
+    let mut browser = target.user_agent();
+    let form = browser.login_form().await.fill("username", admin[0].1).fill("password", admin[1].1);
+    browser.submit(&form).await.expect(303);
+
+    // What has ended is removed, and mail that a request left is sent.
+    let (app, person) = (target.public().await, target.person().await);
+    target.tokens(&app, &person).await;
+    target.expire_grants(&person).await;
+    target.expire_codes(&person).await;
+    let form = browser.get("/forgot-password").await.expect(200).form().fill("email", &person.email);
+    browser.submit(&form).await.expect(303);
+    assert!(mail.received().is_empty(), "between invocations a function sends nothing");
+    let third = function.invoke(json!({ "authly": "maintenance" })).await.expect("a report");
+    assert!(third["removed"].as_u64() > Some(0) && !target.has_grants(&person).await, "{third}");
+    assert_eq!(mail.accepted(1).await[0].recipient, person.email);
 }
 
 #[tokio::test]

@@ -34,6 +34,8 @@ struct InProcess<S> {
     statements: fn(&S) -> u64,
     fixtures: Target,
     costs: BTreeMap<&'static str, u64>,
+    /// What it hashed.
+    hashes: BTreeMap<&'static str, u64>,
 }
 
 fn config(cache_ttl: &'static str, forgets: bool) -> Config {
@@ -82,7 +84,15 @@ impl<S: Store> InProcess<S> {
     async fn new(store: S, statements: fn(&S) -> u64, database_url: &str, cache_ttl: &'static str) -> Self {
         let fixtures = Target::new("http://localhost:8000", ISSUER, database_url).await;
         let server = Some(Self::server(store, cache_ttl, false));
-        Self { server, forgets: false, cache_ttl, statements, fixtures, costs: BTreeMap::new() }
+        Self {
+            server,
+            forgets: false,
+            cache_ttl,
+            statements,
+            fixtures,
+            costs: BTreeMap::new(),
+            hashes: BTreeMap::new(),
+        }
     }
 
     fn server(store: S, cache_ttl: &'static str, forgets: bool) -> Server<S, NativeHost> {
@@ -102,12 +112,13 @@ impl<S: Store> InProcess<S> {
         if self.forgets {
             server = Self::server(server.into_store(), self.cache_ttl, true);
         }
-        let before = (self.statements)(server.store());
+        let (before, hashes) = ((self.statements)(server.store()), server.host().hashes());
         let request = request.header(header::HOST, "localhost:8000").body(Bytes::from(body)).expect("a request");
         // On the heap: without optimisation, futures within futures are more than a test's stack holds.
         let reply = Box::pin(server.handle(request)).await;
         assert_eq!(reply.status(), StatusCode::from_u16(expected).expect("a status"), "{operation}: {reply:?}");
         let cost = (self.statements)(server.store()) - before;
+        self.hashes.insert(operation, server.host().hashes() - hashes);
         self.server = Some(server);
         let worst = self.costs.entry(operation).or_default();
         *worst = cost.max(*worst);
@@ -160,6 +171,10 @@ impl<S: Store> InProcess<S> {
         self.get("stylesheet", 200, "/assets/authly.css", "").await;
 
         let page = self.get("login page", 200, "/login", "").await;
+        for (operation, username) in [("login, known", &*person.username), ("login, unknown", "nobody")] {
+            let wrong = form(&page).fill("username", username).fill("password", "not the password");
+            self.post(operation, 403, "/login", &cookies(&page), fields(&wrong)).await;
+        }
         let login = form(&page).fill("username", &person.username).fill("password", &person.password);
         let login = self.post("login", 303, "/login", &cookies(&page), fields(&login)).await;
         let session = cookies(&login);
@@ -224,7 +239,7 @@ impl<S: Store> InProcess<S> {
 }
 
 /// What design §9 promises, and what is true of the rest.
-const COLD: [(&str, u64); 27] = [
+const COLD: [(&str, u64); 29] = [
     ("discovery", 0),
     ("JWKS", 0),
     ("liveness", 0),
@@ -232,6 +247,8 @@ const COLD: [(&str, u64); 27] = [
     ("readiness", 1),
     ("login page", 0),
     ("login", 2),
+    ("login, known", 2),
+    ("login, unknown", 2),
     ("authorize, logged out", 1),
     ("authorize, consent page", 2),
     ("authorize, remembered", 3),
@@ -268,6 +285,13 @@ const WARM: [(&str, u64); 9] = [
     ("revocation of nothing", 0),
 ];
 
+/// Nobody learns from how much work it is whether an account exists: statements, and hashes of passwords.
+const ALIKE: [(&str, &str, u64); 3] = [
+    ("register, new", "register, known", 1),
+    ("forgotten, known", "forgotten, unknown", 0),
+    ("login, known", "login, unknown", 1),
+];
+
 fn expect_at_most(costs: &BTreeMap<&'static str, u64>, limits: &[(&str, u64)], what: &str) {
     eprintln!("{what}: {costs:?}");
     for (operation, limit) in limits {
@@ -276,6 +300,18 @@ fn expect_at_most(costs: &BTreeMap<&'static str, u64>, limits: &[(&str, u64)], w
             cost <= limit,
             "{what}: {operation} costs {cost} statements instead of {limit}; all of them: {costs:#?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_as_much_work_as_none() {
+    let database = TestDatabase::new().await;
+    let store = postgres::connect(&database.url(), &PostgresOptions::default()).expect("an address");
+    let mut it = InProcess::new(store, |store| store.executor().statements(), &database.url(), "5").await;
+    it.run().await;
+    for (one, other, hashes) in ALIKE {
+        assert_eq!(it.costs[one], it.costs[other], "{one}, {other}: {:?}", it.costs);
+        assert_eq!((it.hashes[one], it.hashes[other]), (hashes, hashes), "{one}, {other}");
     }
 }
 
@@ -334,6 +370,8 @@ async fn sqlite_reads_cost_no_more_than_on_postgres() {
             "refresh",
             "refresh, retried",
             "revocation",
+            "login, known",
+            "login, unknown",
             "register, new",
             "register, known",
             "forgotten, known",

@@ -117,6 +117,24 @@ mod tests {
         assert_eq!(verify(&password("q"), Some(&bcrypt), CHEAP), PasswordCheck::Wrong);
     }
 
+    /// Of several tries the quickest, so that a busy machine does not matter. A comparison that is left out takes a
+    /// thousandth of one that is done.
+    #[test]
+    fn without_a_hash_it_takes_as_long() {
+        let cost = PasswordCost { memory_kib: 1024, ..CHEAP };
+        let known = hash(&password("p"), cost, &Sevens);
+        let time = |hash| {
+            let tries = (0..9).map(|_| {
+                let started = std::time::Instant::now();
+                assert_eq!(verify(&password("q"), hash, cost), PasswordCheck::Wrong);
+                started.elapsed()
+            });
+            tries.min().expect("there were some")
+        };
+        let (unknown, known) = (time(None), time(Some(&known)));
+        assert!(unknown * 2 > known && known * 2 > unknown, "{unknown:?} {known:?}");
+    }
+
     #[test]
     fn no_hash_or_a_damaged_one_is_never_right() {
         assert_eq!(verify(&password("p"), None, CHEAP), PasswordCheck::Wrong);

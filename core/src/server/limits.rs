@@ -396,3 +396,42 @@ impl<S: Store, H: Host> Server<S, H> {
         Ok(Err(until))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Reader;
+
+    fn limiter() -> Limiter {
+        let variable = |name: &str| match name {
+            "ISSUER_URL" => Some("https://auth.test".to_owned()),
+            "JWT_SECRET_KEY" | "JWT_REFRESH_SECRET_KEY" => Some("0123456789abcdef".repeat(2)),
+            _ => None,
+        };
+        Limiter::new(&Config::read(&mut Reader::new(&variable)).expect("valid"))
+    }
+
+    #[test]
+    fn of_requests_that_begin_together_one_takes_a_block() {
+        let (limiter, quota, now) = (limiter(), Quota::per_minute(100), Timestamp::UNIX_EPOCH);
+        let key = limiter.address(None);
+        let take = || limiter.take(&key, quota, now).0;
+        let wanted = || match take() {
+            Local::Ask { wanted } => wanted,
+            _ => panic!("there is nothing here yet"),
+        };
+        let (block, ends_at) = (Quota::block(100), now + TimeDelta::minutes(1));
+        assert!(block > 1);
+        assert_eq!([(); 8].map(|()| wanted()), [block, 1, 1, 1, 1, 1, 1, 1]);
+        // Each answer holds the permit of the request that asked.
+        limiter.deposit(&key, Taken { granted: block - 1, left: 100 - block, ends_at }, now);
+        for others in 1..8 {
+            limiter.deposit(&key, Taken { granted: 0, left: 100 - block - others, ends_at }, now);
+        }
+        for _ in 1..block {
+            assert!(matches!(take(), Local::Granted));
+        }
+        assert_eq!(wanted(), Quota::block(100 - block - 7), "the block is used up: one asks for the next");
+        assert_eq!(wanted(), 1, "and whoever comes meanwhile for one");
+    }
+}

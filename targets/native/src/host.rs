@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::available_parallelism,
 };
@@ -68,6 +68,7 @@ pub struct NativeHost {
     cost: PasswordCost,
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
+    hashes: AtomicU64,
     limits: HashingLimits,
     redis: Option<Redis>,
     telemetry: Option<Arc<dyn Telemetry>>,
@@ -100,6 +101,7 @@ impl NativeHost {
             cost,
             permits: Arc::new(Semaphore::new(limits.concurrency)),
             waiting: AtomicUsize::new(0),
+            hashes: AtomicU64::new(0),
             limits,
             redis: None,
             telemetry: None,
@@ -124,6 +126,11 @@ impl NativeHost {
         HashingLoad { running, waiting: self.waiting.load(Ordering::Relaxed), limits: self.limits }
     }
 
+    /// How many passwords were hashed since the start.
+    pub fn hashes(&self) -> u64 {
+        self.hashes.load(Ordering::Relaxed)
+    }
+
     /// Runs `work` on a thread for blocking work, when it is its turn. The permit goes with the work: a caller that
     /// gives up does not let another one start early.
     async fn hashing<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, HashingBusy> {
@@ -134,6 +141,7 @@ impl NativeHost {
         }
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| HashingBusy)?;
         drop(counted);
+        self.hashes.fetch_add(1, Ordering::Relaxed);
         let done = tokio::task::spawn_blocking(move || {
             let result = work();
             drop(permit);

@@ -387,6 +387,16 @@ pub async fn the_account_page_shows_and_ends_sessions_and_applications(target: &
     for expected in [&person.username, &person.email, &app.name, &second.name, "read write", "Firefox on Linux"] {
         assert!(page.text().contains(expected), "{expected} is not on {}", page.text());
     }
+    let times = page.text().split("<p>Since <time datetime=\"").skip(1);
+    let times: Vec<_> = times.filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(times.len(), 2 + 4, "applications and sessions, one of which came of each: {}", page.text());
+    for time in times {
+        let time: chrono::DateTime<chrono::Utc> = time.parse().expect("a time");
+        assert!((chrono::Utc::now() - time).num_minutes().abs() < 10, "{time}");
+    }
+    for from in [", last allowed from <bdi>127.0.0.1</bdi>", ", from <bdi>127.0.0.1</bdi>"] {
+        assert!(page.text().contains(from), "{from:?} is not on {}", page.text());
+    }
     assert!(!page.text().contains(firefox), "no more of it is kept than that");
     assert!(!page.text().contains(&other.username));
 

@@ -27,10 +27,12 @@ pub async fn a_client_with_the_scope_runs_maintenance(target: &Target) {
     let (other, person) = (target.public().await, target.person().await);
     let tokens = target.tokens(&other, &person).await;
     target.expire_grants(&person).await;
+    target.expire_codes(&person).await;
     let report = run(target, &token).await.expect(200).json();
     assert_eq!(report["finished"], true, "{report}");
     assert!(report["removed"].as_u64().is_some() && report["new_signing_key"] == false, "{report}");
     run(target, &token).await.expect(200);
+    assert!(!target.has_grants(&person).await, "what has ended is not there any more");
     target.refresh(&other, &tokens.refresh).await.expect_error(400, "invalid_grant");
 }
 
