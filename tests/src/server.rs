@@ -145,8 +145,8 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// Starts a server on this database. `variables` override the tests' defaults; `{base}` in a value is replaced by
-    /// the server's own base URL. It returns when the server is ready.
+    /// Starts a server on this database. `variables` override the tests' defaults, `NAME_FILE` that of `NAME` too;
+    /// `{base}` in a value is replaced by the server's own base URL. It returns when the server is ready.
     pub async fn start(database: Database, variables: &[(&str, &str)]) -> Self {
         Self::start_program(Program::Authly, database, variables).await
     }
@@ -194,7 +194,7 @@ impl TestServer {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
         for (name, value) in overrides {
-            variables.retain(|(known, _)| known != name);
+            variables.retain(|(known, _)| known != name && Some(known.as_str()) != name.strip_suffix("_FILE"));
             variables.push(((*name).to_owned(), value.replace("{base}", &base)));
         }
         let process = Mutex::new(None);

@@ -18,6 +18,10 @@ fn listed(help: &str) -> Vec<String> {
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
+/// Commands that change nothing, besides `list` and `show`; those at a server's door; and the jobs, which any timer runs as well.
+const WITHOUT_DRY_RUN: [&str; 8] =
+    ["status", "audit export", "maintenance status", "maintenance run", "login", "logout", "whoami", "completions"];
+
 /// Visits every command below this one, and returns how many there are.
 fn visit(shell: &Shell, command: &[&str]) -> usize {
     let help = shell.succeed("authly-admin", &[command, &["--help"]].concat());
@@ -25,6 +29,9 @@ fn visit(shell: &Shell, command: &[&str]) -> usize {
     let about = help.lines().next().expect("a line");
     assert!(about.len() > 10 && !about.starts_with("Usage"), "{command:?} does not say what it does: {help}");
     let below = listed(&help);
+    let name = command.join(" ");
+    let changes = !matches!(command.last(), Some(&"list" | &"show")) && !WITHOUT_DRY_RUN.contains(&name.as_str());
+    assert!(!below.is_empty() || help.contains("--dry-run") == changes, "{name}: {help}");
     let visit_one = |name: &String| visit(shell, &[command, &[name]].concat());
     if below.is_empty() { 1 } else { below.iter().map(visit_one).sum() }
 }

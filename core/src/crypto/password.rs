@@ -76,9 +76,12 @@ pub fn verify(password: &Password, hash: Option<&PasswordHash>, cost: PasswordCo
         return PasswordCheck::Wrong;
     }
     let as_strong = parsed.algorithm == Ident::new("argon2id").expect("a valid name")
-        && Params::try_from(&parsed)
-            .is_ok_and(|params| params.m_cost() >= cost.memory_kib && params.t_cost() >= cost.iterations);
+        && Params::try_from(&parsed).is_ok_and(|params| is_as_strong(&params, cost));
     if as_strong { PasswordCheck::Correct } else { PasswordCheck::CorrectButOutdated }
+}
+
+fn is_as_strong(params: &Params, cost: PasswordCost) -> bool {
+    params.m_cost() >= cost.memory_kib && params.t_cost() >= cost.iterations && params.p_cost() >= cost.parallelism
 }
 
 #[cfg(test)]
@@ -112,6 +115,9 @@ mod tests {
         let weak = hash(&password("p"), CHEAP, &Sevens);
         assert_eq!(verify(&password("p"), Some(&weak), CHEAP), PasswordCheck::Correct);
         assert_eq!(verify(&password("p"), Some(&weak), PasswordCost::default()), PasswordCheck::CorrectButOutdated);
+        let lanes = PasswordCost { memory_kib: 16, parallelism: 2, ..CHEAP };
+        assert_eq!(verify(&password("p"), Some(&hash(&password("p"), lanes, &Sevens)), lanes), PasswordCheck::Correct);
+        assert_eq!(verify(&password("p"), Some(&weak), lanes), PasswordCheck::CorrectButOutdated);
         let bcrypt = PasswordHash::new(bcrypt::hash_with_salt("p", 4, [1; 16]).expect("hashes").to_string());
         assert_eq!(verify(&password("p"), Some(&bcrypt), CHEAP), PasswordCheck::CorrectButOutdated);
         assert_eq!(verify(&password("q"), Some(&bcrypt), CHEAP), PasswordCheck::Wrong);

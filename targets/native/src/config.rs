@@ -142,13 +142,15 @@ impl fmt::Debug for Administrator {
     }
 }
 
-/// A variable of the process's environment, or of the file that `NAME_FILE` names.
+/// A variable of the process's environment, or of the file that `NAME_FILE` names. An empty one is as if unset: it is what
+/// `${NAME:-}` makes of one that is.
 pub fn environment_variable(name: &str) -> Result<Option<String>, String> {
-    if let Some(value) = std::env::var_os(name) {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(value) = variable(name) {
         let value = value.into_string().map_err(|_| "it is not valid UTF-8".to_owned())?;
         return Ok(Some(value));
     }
-    let Some(path) = std::env::var_os(format!("{name}_FILE")) else {
+    let Some(path) = variable(&format!("{name}_FILE")) else {
         return Ok(None);
     };
     let path = PathBuf::from(path);
