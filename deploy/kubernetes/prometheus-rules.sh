@@ -9,7 +9,8 @@ usage() {
   cat <<'TEXT'
 usage: deploy/kubernetes/prometheus-rules.sh [--namespace NAME] [DIRECTORY] | kubectl apply -f -
 
-Prints one PrometheusRule for each *.yml in DIRECTORY (by default deploy/monitoring/rules).
+Prints one PrometheusRule for each *.yml in DIRECTORY (by default deploy/monitoring/rules) and in its subdirectory kubernetes,
+whose rules need kube-state-metrics.
 TEXT
 }
 
@@ -23,7 +24,7 @@ while (($# > 0)); do
 done
 
 shopt -s nullglob
-files=("$rules"/*.yml)
+files=("$rules"/*.yml "$rules"/kubernetes/*.yml)
 if ((${#files[@]} == 0)); then
   echo "there is no *.yml in $rules" >&2
   exit 1

@@ -10,7 +10,7 @@ usage() {
 usage: deploy/monitoring/check.sh
 
 Checks the configuration and the rules, runs the rules' unit tests, and sees that each alert has some, with an entry in
-the runbook. Then a Prometheus with this configuration watches a server under load, and is asked every query of the
+the runbook, and that the dashboard has what the first guide's had. Then a Prometheus with this configuration watches a server under load, and is asked every query of the
 dashboard and of the rules: none is without data, and no alert fires on a healthy server.
 
 The server is target/debug/authly (AUTHLY_BIN: another one); its database is one in AUTHLY_TEST_DATABASE_URL, or in a
@@ -33,8 +33,10 @@ esac
 here=deploy/monitoring
 PATH=${XDG_CACHE_HOME:-$HOME/.cache}/authly/tools/deploy/bin:$PATH
 
+rules=("$here"/rules/*.yml "$here"/rules/kubernetes/*.yml)
+
 # Names of alerts, one a line, sorted: those that there are, and those of the runbook.
-alerts() { sed -n 's/^ *- alert: //p' "$here"/rules/*.yml | sort; }
+alerts() { sed -n 's/^ *- alert: //p' "${rules[@]}" | sort; }
 entries() { sed -n 's/^## Alert //p' "$here/runbook.md" | sort; }
 
 check_alerts() {
@@ -45,7 +47,7 @@ check_alerts() {
   for alert in $(alerts); do
     grep -q "alertname=\"$alert\"" "$here"/tests/*.yml || problems+=("$alert has no test in which it fires")
     grep -qx "## Alert $alert" "$here/runbook.md" || problems+=("$alert is not in the runbook")
-    grep -qx " *runbook_url: $here/runbook.md#alert-${alert,,}" "$here"/rules/*.yml ||
+    grep -qx " *runbook_url: $here/runbook.md#alert-${alert,,}" "${rules[@]}" ||
       problems+=("$alert does not name its place in the runbook")
   done
   for alert in $(entries); do
@@ -55,7 +57,7 @@ check_alerts() {
   while read -r test; do problems+=("the test \"$test\" does not show that its alerts can be silent"); done < <(loud_tests)
   local field
   for field in severity summary description; do
-    [ "$(cat "$here"/rules/*.yml | grep -c "^ *$field: ")" -eq "$(alerts | wc -l)" ] ||
+    [ "$(cat "${rules[@]}" | grep -c "^ *$field: ")" -eq "$(alerts | wc -l)" ] ||
       problems+=("an alert has no $field")
   done
   if ((${#problems[@]} > 0)); then
@@ -75,6 +77,25 @@ loud_tests() {
     /exp_samples: \[\]/ { silent = 1 }
     END { close_test() }
   ' "$here"/tests/*.yml
+}
+
+# The panels of the dashboard that this one began with, and what each of them asked for: panel, metric, and what else.
+first_panels='[
+  ["Request rate", "authly_requests_total", "endpoint"],
+  ["Request rate", "authly_requests_total", "method"],
+  ["Response time", "authly_request_duration_seconds_bucket", "0.95"],
+  ["Database connections", "authly_db_connections_active", ""],
+  ["OAuth operations", "authly_oauth_authorizations_total", "result"]
+]'
+
+check_dashboard() {
+  local missing
+  missing=$(jq --raw-output --argjson first "$first_panels" '
+    [.panels[] | .title as $title | .targets[]? | {title: $title, expr}] as $queries
+    | $first[] | . as [$title, $metric, $part]
+    | select(any($queries[]; .title == $title and (.expr | test("\\b" + $metric + "\\b") and contains($part))) | not)
+    | "\($title): nothing asks for \($metric) \($part)"' "$here/grafana/dashboards/authly.json") || return
+  [ -z "$missing" ] || { echo "$missing" && return 1; }
 }
 
 exercise() {
@@ -100,9 +121,12 @@ step 'shell' shellcheck --external-sources "$here/check.sh" || true
 style='{extends: default, rules: {document-start: disable, line-length: {max: 132}}}'
 step 'YAML' yamllint --strict --config-data "$style" "$here" || true
 step 'scrape configuration and rules' promtool check config "$here/prometheus.yml" || true
+step 'rules for Kubernetes' promtool check rules "$here"/rules/kubernetes/*.yml || true
 step 'alertmanager' amtool check-config "$here/alertmanager.yml" || true
 step 'unit tests of the rules' promtool test rules "$here"/tests/*.yml || true
 step 'alerts, their tests and their runbook' check_alerts || true
+step "the first guide's panels are in the dashboard" check_dashboard || true
 step 'a Prometheus, a loaded server, and every query' exercise || true
+skipped 'rules for Kubernetes against kube-state-metrics' 'there is no cluster; their unit tests use the names that its documentation has'
 skipped 'Grafana itself' 'Debian has no Grafana; the dashboard is checked for its form, and all of its queries by Prometheus'
 finish 'The monitoring was checked'

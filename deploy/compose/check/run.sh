@@ -100,7 +100,7 @@ echo 'Authly sees where clients come from'
 
 # ---- The first administrator is there, and requests are counted in Redis.
 
-podman exec "$(container authly-1)" authly-admin status --output json | jq -e '.users == 1' >/dev/null
+podman exec "$(container authly-1)" authly-admin status --output json | jq -e '.counts.users == 1' >/dev/null
 curl "$issuer/health/ready" | jq -e '.database == "ok" and .redis == "ok"' >/dev/null || fail "$(curl "$issuer/health/ready")"
 echo 'there is an administrator, and requests are counted in Redis'
 

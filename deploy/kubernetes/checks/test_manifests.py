@@ -21,6 +21,41 @@ VARIABLES = """
     SMTP_PORT SMTP_USERNAME SMTP_PASSWORD SMTP_FROM_EMAIL METRICS_ENABLED HEALTH_CHECK_ENABLED REDIS_URL CACHE_TTL
 """.split()
 
+# What production consists of, by kind and name; Kustomize's hashes and the release are not part of names here.
+PRODUCTION = {
+    ("Namespace", "authly"),
+    ("ServiceAccount", "authly"),
+    ("ConfigMap", "authly-config"),
+    ("ExternalSecret", "authly-secrets"),
+    ("Deployment", "authly"),
+    ("Service", "authly"),
+    ("Ingress", "authly"),
+    ("HorizontalPodAutoscaler", "authly"),
+    ("PodDisruptionBudget", "authly"),
+    ("Job", "authly-migrate"),
+    ("CronJob", "authly-maintenance"),
+    ("ServiceMonitor", "authly"),
+    ("NetworkPolicy", "default-deny"),
+    ("NetworkPolicy", "dns"),
+    ("NetworkPolicy", "from-ingress-controller"),
+    ("NetworkPolicy", "acme-challenges"),
+    ("NetworkPolicy", "from-prometheus"),
+    ("NetworkPolicy", "to-collector"),
+    ("NetworkPolicy", "to-external-services"),
+}
+# With a Postgres and a Redis of its own.
+OWN_POSTGRES_AND_REDIS = {
+    ("StatefulSet", "postgres"),
+    ("ConfigMap", "postgres-init"),
+    ("Service", "postgres"),
+    ("NetworkPolicy", "postgres"),
+    ("NetworkPolicy", "to-postgres"),
+    ("Deployment", "redis"),
+    ("Service", "redis"),
+    ("NetworkPolicy", "redis"),
+    ("NetworkPolicy", "to-redis"),
+}
+
 # What is not for the world: administration, the demonstration, and what the cluster asks by itself.
 NOT_PUBLIC = re.compile(r"/(admin|metrics|demo)(/|$)|/health/")
 
@@ -42,6 +77,12 @@ def may_talk(objects, source, target, port):
         )
 
     return allows("egress", "to", source, target) and allows("ingress", "from", target, source)
+
+
+def identities(objects):
+    """Kind and name of each object, without hash and release."""
+    suffixes = {"ConfigMap": r"-[0-9a-z]{10}$", "Job": r"-\d+\.\d+\.\d+$"}
+    return {(it["kind"], re.sub(suffixes.get(it["kind"], "$"), "", it["metadata"]["name"])) for it in objects}
 
 
 def server_variables(objects):
@@ -79,6 +120,52 @@ class Manifests(unittest.TestCase):
         for item, template, objects in self.every_pod():
             if item["kind"] == "Deployment" and (container := authly_container(template)):
                 yield item, container, environment(objects, container)
+
+    def test_production_has_each_object(self):
+        self.assertEqual(identities(self.production), PRODUCTION)
+        self.assertEqual(identities(self.installations["all"]), PRODUCTION | OWN_POSTGRES_AND_REDIS)
+
+    def test_the_examples_have_each_secret(self):
+        example = {it["metadata"]["name"] for it in yaml.safe_load_all((HERE / "examples/secrets.yaml").read_text())}
+        self.assertEqual(example, {"authly-secrets", "postgres-secrets", "redis-secrets"})
+        # Of those, production gets this one from the secret manager, with the same keys.
+        self.assertEqual(secret_keys(self.production)["authly-secrets"], secret_keys([])["authly-secrets"])
+
+    def test_there_are_three_servers(self):
+        self.assertEqual(of_kind(self.installations["base"], "Deployment", "authly")["spec"]["replicas"], 3)
+        autoscaler = of_kind(self.production, "HorizontalPodAutoscaler", "authly")["spec"]
+        self.assertEqual((autoscaler["minReplicas"], autoscaler["maxReplicas"]), (3, 10))
+        (metric,) = autoscaler["metrics"]
+        self.assertEqual(metric["resource"]["name"], "cpu")
+        budget = of_kind(self.production, "PodDisruptionBudget", "authly")["spec"]
+        self.assertEqual(budget["maxUnavailable"], 1)
+
+    def test_servers_are_probed(self):
+        for _, container, _ in self.every_server():
+            probes = {name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
+            live, ready = ({"path": f"/health/{it}", "port": "http"} for it in ("live", "ready"))
+            self.assertEqual(probes, {"startup": live, "liveness": live, "readiness": ready})
+
+    def test_servers_are_spread(self):
+        for item, _, _ in self.every_server():
+            constraints = pod_template(item)["spec"]["topologySpreadConstraints"]
+            keys = [it["topologyKey"] for it in constraints]
+            self.assertEqual(keys, ["topology.kubernetes.io/zone", "kubernetes.io/hostname"])
+
+    def test_jobs_do_what_their_names_say(self):
+        for item, template, _ in self.every_pod():
+            if item["kind"] in ("Job", "CronJob"):
+                expected = {"Job": ["migrate"], "CronJob": ["maintenance", "run"]}[item["kind"]]
+                self.assertEqual(authly_container(template)["args"], expected)
+        schedule = of_kind(self.production, "CronJob", "authly-maintenance")["spec"]
+        self.assertEqual((schedule["schedule"], schedule["concurrencyPolicy"]), ("*/10 * * * *", "Forbid"))
+        self.assertEqual(server_variables(self.production)["MAINTENANCE_INTERVAL_MINUTES"], "0")
+
+    def test_the_service_has_both_ports_and_prometheus_reads_one(self):
+        ports = of_kind(self.production, "Service", "authly")["spec"]["ports"]
+        self.assertEqual({it["name"]: it["targetPort"] for it in ports}, {"http": "http", "metrics": "metrics"})
+        (endpoint,) = of_kind(self.production, "ServiceMonitor", "authly")["spec"]["endpoints"]
+        self.assertEqual((endpoint["port"], endpoint["path"]), ("metrics", "/metrics"))
 
     def test_everything_is_in_the_namespace(self):
         for installation, objects in self.installations.items():
@@ -208,7 +295,8 @@ class Manifests(unittest.TestCase):
 
     def test_no_pod_is_missing_during_a_roll_out(self):
         for item, _, _ in self.every_server():
-            self.assertEqual(item["spec"]["strategy"]["rollingUpdate"], {"maxSurge": 1, "maxUnavailable": 0})
+            rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+            self.assertEqual(item["spec"]["strategy"], rolling)
 
     def test_the_number_of_servers_is_said_once(self):
         for installation, objects in self.installations.items():
@@ -255,6 +343,9 @@ class Manifests(unittest.TestCase):
         self.assertEqual(issuer.scheme, "https")
         self.assertEqual([it["host"] for it in ingress["spec"]["rules"]], [issuer.hostname])
         self.assertEqual([it["hosts"] for it in ingress["spec"]["tls"]], [[issuer.hostname]])
+        # cert-manager makes the certificate, and puts it there.
+        self.assertTrue(ingress["metadata"]["annotations"]["cert-manager.io/cluster-issuer"])
+        self.assertTrue(ingress["spec"]["tls"][0]["secretName"])
 
     def test_the_ingress_forwards_what_is_public_and_nothing_else(self):
         router = (HERE.parents[1] / "core/src/router.rs").read_text().partition("#[cfg(test)]")[0]
