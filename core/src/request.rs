@@ -111,6 +111,11 @@ impl Parameters {
         self.0.iter().find(|(_, value)| value.is_empty()).map(|(name, _)| name.as_str())
     }
 
+    /// A parameter that is none of these.
+    pub fn other_than(&self, known: &[&str]) -> Option<&str> {
+        self.0.iter().map(|(name, _)| name.as_str()).find(|name| !known.contains(name))
+    }
+
     /// The same parameters with one of another value.
     #[must_use]
     pub fn with(&self, name: &str, value: &str) -> Self {

@@ -16,7 +16,7 @@ mod users;
 use std::{fmt, future::Future, pin::Pin, str::FromStr};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use http::{HeaderName, StatusCode};
+use http::{StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -166,6 +166,24 @@ impl Call<'_> {
     }
 }
 
+/// What a query may say. Whoever misspells a filter, or asks for a dry run where there is none, would get more than they
+/// asked for.
+const fn parameters(endpoint: Endpoint, is_write: bool) -> &'static [&'static str] {
+    match (endpoint, is_write) {
+        (Endpoint::AdminMaintenance, _) => &[],
+        (_, true) => &["dry_run"],
+        (Endpoint::AdminClients, _) => &["q", "client_type", "active", "limit", "cursor"],
+        (Endpoint::AdminScopes, _) => &["q", "active", "limit", "cursor"],
+        (Endpoint::AdminUsers, _) => &["q", "verified", "admin", "active", "limit", "cursor"],
+        (Endpoint::AdminSessions, _) => &["user_id", "limit", "cursor"],
+        (Endpoint::AdminGrants, _) => &["user_id", "client_id", "revoked", "limit", "cursor"],
+        (Endpoint::AdminAuditLog, _) => {
+            &["event", "outcome", "user_id", "client_id", "since", "until", "limit", "cursor"]
+        }
+        _ => &[],
+    }
+}
+
 /// One page of a list. It was asked for one item more than fits, which tells whether there is a next page.
 fn page<T: Serialize>(mut items: Vec<T>, limit: u32, key: impl Fn(&T) -> String) -> Reply {
     let has_more = items.len() > limit as usize;
@@ -183,7 +201,7 @@ fn no_content() -> Reply {
 }
 
 fn created(reply: Reply, location: &str) -> Reply {
-    reply.with_header(HeaderName::from_static("location"), location)
+    reply.with_header(header::LOCATION, location)
 }
 
 fn not_found(what: &str) -> Error {
@@ -229,7 +247,8 @@ impl<S: Store, H: Host> Server<S, H> {
             | Endpoint::AdminGrant => Area::Users,
             _ => Area::System,
         };
-        let call = self.admin_call(exchange, area.scope(!exchange.request.method().is_safe())).await?;
+        let is_write = !exchange.request.method().is_safe();
+        let call = self.admin_call(exchange, area.scope(is_write), parameters(endpoint, is_write)).await?;
         let name = router::path_parameter(exchange.request.uri().path(), endpoint, &self.config)?;
         let (call, name) = (&call, name.as_str());
         let handled = match (endpoint, method) {
@@ -266,7 +285,12 @@ impl<S: Store, H: Host> Server<S, H> {
     }
 
     /// A client that acts for itself needs the scope; a client that acts for a person needs an administrator as well.
-    async fn admin_call<'a>(&self, exchange: &'a Exchange<'a>, scope: &'static str) -> Result<Call<'a>, Error> {
+    async fn admin_call<'a>(
+        &self,
+        exchange: &'a Exchange<'a>,
+        scope: &'static str,
+        parameters: &[&str],
+    ) -> Result<Call<'a>, Error> {
         let (actor, scopes) = if exchange.request.extensions().get::<Operator>().is_some() {
             (Actor::Operator, Scopes::default())
         } else {
@@ -280,6 +304,11 @@ impl<S: Store, H: Host> Server<S, H> {
         };
         exchange.counted.trust();
         let query = Parameters::from_query(exchange.request)?;
+        if let Some(name) = query.other_than(parameters) {
+            let known = if parameters.is_empty() { "none".to_owned() } else { parameters.join(", ") };
+            let description = format!("there is no parameter {name} here; those that there are: {known}");
+            return Err(ProtocolError::invalid_request(description).into());
+        }
         // Whoever narrows a list, or asks for a dry run, and says no more would be taken for somebody who does not.
         if let Some(name) = query.empty() {
             return Err(ProtocolError::invalid_request(format!("the parameter {name} is empty")).into());
@@ -308,3 +337,41 @@ impl<S: Store, H: Host> Server<S, H> {
 /// What a path segment cannot hold as it is (RFC 3986 §3.3).
 const SEGMENT: &percent_encoding::AsciiSet =
     &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Reader};
+
+    /// The description names exactly the parameters that are taken.
+    #[test]
+    fn the_description_has_every_parameter() {
+        let variable = |name: &str| match name {
+            "ISSUER_URL" => Some("https://auth.test".to_owned()),
+            "JWT_SECRET_KEY" | "JWT_REFRESH_SECRET_KEY" => Some("0123456789abcdef".repeat(2)),
+            _ => None,
+        };
+        let config = Config::read(&mut Reader::new(&variable)).expect("valid");
+        let document: Value = serde_json::from_str(include_str!("../../assets/openapi.json")).expect("JSON");
+        let resolve = |parameter: &'_ Value| match parameter["$ref"].as_str() {
+            Some(pointer) => document.pointer(pointer.trim_start_matches('#')).expect("it is there").clone(),
+            None => parameter.clone(),
+        };
+        let paths = document["paths"].as_object().expect("paths");
+        for (path, item) in paths.iter().filter(|(path, _)| path.starts_with("/admin/")) {
+            let concrete = path.replace(|c| matches!(c, '{' | '}'), "");
+            let endpoint = Endpoint::route(&concrete, &config).expect("an endpoint");
+            for (method, operation) in
+                item.as_object().expect("operations").iter().filter(|(name, _)| *name != "parameters")
+            {
+                let all = [&item["parameters"], &operation["parameters"]];
+                let all = all.into_iter().filter_map(Value::as_array).flatten().map(resolve);
+                let described: Vec<_> = all
+                    .filter(|it| it["in"] == "query")
+                    .filter_map(|it| it["name"].as_str().map(str::to_owned))
+                    .collect();
+                assert_eq!(described, parameters(endpoint, method != "get"), "{method} {path}");
+            }
+        }
+    }
+}

@@ -22,7 +22,8 @@ fn nowhere(operation: &Operation) -> String {
 
 /// A call with nothing in it that could be done.
 async fn call(operator: &Operator<'_>, operation: &Operation) -> Reply {
-    let path = if operation.path == "/admin/keys" { "/keys?dry_run=true".to_owned() } else { nowhere(operation) };
+    let makes_key = (operation.path.as_str(), operation.method().as_str()) == ("/admin/keys", "POST");
+    let path = if makes_key { "/keys?dry_run=true".to_owned() } else { nowhere(operation) };
     let body = matches!(operation.method().as_str(), "POST" | "PATCH").then(|| json!({}));
     operator.call(operation.method(), &path, body.as_ref()).await
 }

@@ -125,6 +125,15 @@ pub async fn odd_targets_and_headers_are_refused(target: &Target) {
     for query in ["limit=1&limit=1", "q=%00", "q=%FF", "active=TRUE", "active=1", "active=", "limit=", "q="] {
         operator.get(&format!("/scopes?{query}")).await.expect_problem(400, "invalid-request");
     }
+    // Whoever misspells a filter is not shown everything, and a run that cannot be dry is none.
+    for path in ["/users?usernme=x", "/clients?dry_run=true", "/scopes/read?active=true", "/status?verbose"] {
+        operator.get(path).await.expect_problem(400, "invalid-request");
+    }
+    for path in ["/scopes?dryrun=true", "/maintenance?dry_run=true"] {
+        let reply = operator.post(path, &json!({ "name": unique(), "description": "x" })).await;
+        let detail = reply.expect_problem(400, "invalid-request").member("detail");
+        assert!(detail.contains("dry") && detail.contains("there is no parameter"), "{detail}");
+    }
     for path in ["/scopes/%00", "/scopes/%FF", "/users/%00", "/clients/a%00b"] {
         operator.get(path).await.expect_problem(400, "invalid-request");
     }
@@ -202,6 +211,10 @@ pub async fn a_dry_run_changes_nothing(target: &Target) {
     let taken = json!({ "client_id": app.client_id, "client_name": "x", "client_type": "confidential" });
     operator.post("/clients?dry_run=true", &taken).await.expect_problem(409, "conflict");
     operator.post("/users?dry_run=true", &json!({ "email": person.email })).await.expect_problem(409, "conflict");
+    let other = target.person().await;
+    for patch in [json!({ "email": other.email }), json!({ "username": other.username })] {
+        operator.patch(&format!("{path}?dry_run=true"), &patch).await.expect_problem(409, "conflict");
+    }
     operator.delete("/clients/nobody?dry_run=true").await.expect_problem(404, "not-found");
     let patch = json!({ "scope": "no-such-scope-anywhere" });
     operator.patch(&format!("{client}?dry_run=true"), &patch).await.expect_problem_at(422, "invalid-value", "/scope");

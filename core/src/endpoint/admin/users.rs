@@ -123,6 +123,16 @@ impl<S: Store, H: Host> Server<S, H> {
         Ok(self.store.user_records(&filter, None, 2).await?.len() == 1)
     }
 
+    /// The same: whether another account has one of these names.
+    async fn is_taken(&self, user: &User) -> Result<bool, Error> {
+        for login in [&user.email, &user.username] {
+            if self.store.user_by_login(login).await?.is_some_and(|known| known.user.id != user.id) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The password that was sent, or one that is made up, with the member that tells it once.
     fn chosen_password(&self, sent: Option<&str>, user: &User) -> Result<(Password, Option<Told>), ProtocolError> {
         let made_up =
@@ -156,10 +166,8 @@ impl<S: Store, H: Host> Server<S, H> {
             updated_at: now,
         };
         if call.is_dry_run {
-            for login in [&user.email, &user.username] {
-                if self.store.user_by_login(login).await?.is_some() {
-                    return Err(taken());
-                }
+            if self.is_taken(&user).await? {
+                return Err(taken());
             }
             return Ok(call.object(StatusCode::CREATED, &record, &[]));
         }
@@ -188,6 +196,9 @@ impl<S: Store, H: Host> Server<S, H> {
             if call.is_dry_run {
                 if !(user.is_admin && is_active) && self.is_last_administrator(&known).await? {
                     return Err(last_administrator());
+                }
+                if self.is_taken(&user).await? {
+                    return Err(taken());
                 }
                 return Ok(call.object(StatusCode::OK, &changed, &[]));
             }
