@@ -342,6 +342,12 @@ async fn a_function_sends_its_spans_before_it_stands_still() {
         |recorded: &&Recorded| recorded.attributes().get("authly.request_id").is_some_and(|id| id == "function");
     let span = &spans.iter().find(of_it).expect("it is there as soon as the answer is").span;
     assert_eq!(hex(&span.trace_id), "5bef4de7ad49b0e87f6ef6c87fc2e700", "the trace is X-Ray's");
+
+    function.invoke(json!({ "authly": "maintenance" })).await.expect("a report");
+    let spans = collector.spans();
+    let job = spans.iter().find(|recorded| recorded.span.name == "maintenance").expect("the job's span");
+    let of_job = spans.iter().filter(|recorded| recorded.span.parent_span_id == job.span.span_id);
+    assert!(of_job.count() > 5, "its statements are within it: {spans:#?}");
 }
 
 #[tokio::test]

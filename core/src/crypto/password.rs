@@ -126,6 +126,7 @@ mod tests {
     /// Of several tries the quickest, so that a busy machine does not matter. A comparison that is left out takes a
     /// thousandth of one that is done.
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "it is the time that is tested")]
     fn without_a_hash_it_takes_as_long() {
         let cost = PasswordCost { memory_kib: 1024, ..CHEAP };
         let known = hash(&password("p"), cost, &Sevens);

@@ -359,7 +359,7 @@ mod tests {
         };
         let paths = document["paths"].as_object().expect("paths");
         for (path, item) in paths.iter().filter(|(path, _)| path.starts_with("/admin/")) {
-            let concrete = path.replace(|c| matches!(c, '{' | '}'), "");
+            let concrete = path.replace(['{', '}'], "");
             let endpoint = Endpoint::route(&concrete, &config).expect("an endpoint");
             for (method, operation) in
                 item.as_object().expect("operations").iter().filter(|(name, _)| *name != "parameters")

@@ -110,7 +110,9 @@ impl Function {
         // An HTTP request cannot pass for a job: its JSON is the gateway's, not the client's.
         if let Some(job) = job(&payload) {
             let trace = trace_of(&HeaderMap::new(), context.xray_trace_id.as_deref());
-            return trace.scope(self.run(job, context.deadline())).await;
+            let done = trace.scope(otlp::traced_job(job, self.run(job, context.deadline()))).await;
+            otlp::flush().await;
+            return done;
         }
         let event: HttpEvent = serde_json::from_value(payload)?;
         let source = event.source().ok_or("the event is neither an HTTP request nor a schedule's")?;

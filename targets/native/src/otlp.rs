@@ -5,6 +5,7 @@
 use std::{
     collections::HashMap,
     fmt,
+    future::Future,
     sync::OnceLock,
     time::{Duration, Instant, SystemTime},
 };
@@ -179,11 +180,28 @@ fn recorder() -> Option<(&'static Exporter, TraceContext)> {
     TraceContext::current().filter(TraceContext::is_sampled).map(|trace| (exporter, trace))
 }
 
-/// Records the current request. `work` is asked only where that is wanted.
+/// Records the current request, or what else began its part of the trace. `work` is asked only where that is wanted.
 pub(crate) fn request(work: impl FnOnce() -> Work) {
     if let Some((exporter, trace)) = recorder() {
         exporter.record(work(), trace, trace.span_id(), trace.parent_id(), true);
     }
+}
+
+/// Does a job in the current trace, and records it.
+///
+/// # Errors
+/// Those of the job.
+pub async fn traced_job<T, E>(name: &str, job: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let started = Instant::now();
+    let done = job.await;
+    request(|| Work {
+        name: name.to_owned(),
+        kind: SpanKind::Internal,
+        duration: started.elapsed(),
+        attributes: Vec::new(),
+        error: done.is_err().then_some("failed"),
+    });
+    done
 }
 
 /// When a statement begins: measured only where it will be recorded.
