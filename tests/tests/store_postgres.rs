@@ -303,6 +303,35 @@ async fn every_operation_is_one_statement() {
     );
 }
 
+/// What nearly every request reads is planned once and not each time, whatever is null: to plan it costs many times what it
+/// costs to run it.
+#[tokio::test]
+async fn what_every_request_reads_is_planned_once() {
+    let database = TestDatabase::new().await;
+    let mut connection = database.pool().acquire().await.expect("a connection");
+    for (name, types, arguments) in [
+        ("client", "text, int8", "'authly-admin', NULL"),
+        ("client", "text, int8", "NULL, 1"),
+        ("introspect_access_token", "text, text, uuid, int8, int8, text, int8", "'j', 'a', NULL, 2, 1, 'a', NULL"),
+        ("introspect_access_token", "text, text, uuid, int8, int8, text, int8", "'j', 'a', NULL, 2, 1, NULL, NULL"),
+        ("introspect_refresh_token", "text, uuid, int8, bytea, int8, int8", "NULL, gen_random_uuid(), 1, 'x', 1, NULL"),
+        ("introspect_refresh_token", "text, uuid, int8, bytea, int8, int8", "'a', gen_random_uuid(), 1, 'x', 1, NULL"),
+    ] {
+        let statement = STATEMENTS.iter().find(|statement| statement.name == name).expect("a statement");
+        let prepare = format!("PREPARE looked_at ({types}) AS {}", statement.sql);
+        // The first five times Postgres tries a plan for each.
+        let execute = format!("EXECUTE looked_at ({arguments});").repeat(10);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{prepare};{execute}"))).execute(&mut *connection).await.expect(name);
+        let (custom,): (i64,) =
+            sqlx::query_as("SELECT custom_plans FROM pg_prepared_statements WHERE name = 'looked_at'")
+                .fetch_one(&mut *connection)
+                .await
+                .expect("Postgres counts");
+        assert_eq!(custom, 5, "{name} ({arguments})");
+        sqlx::raw_sql("DEALLOCATE looked_at").execute(&mut *connection).await.expect("it was prepared");
+    }
+}
+
 /// Two instances, one of them behind a PgBouncer that knows of no prepared statements.
 #[tokio::test(flavor = "multi_thread")]
 async fn instances_race_for_one_token() {

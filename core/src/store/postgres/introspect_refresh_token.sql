@@ -1,6 +1,7 @@
 -- What a refresh token is good for, and the client that asks (RFC 7662 §2.2). One row: without the token's columns
 -- where it cannot be used, without the client's where there is none of that name; with the published keys if a time is given.
--- $1 client_id that asks, if any, $2 token, $3 generation, $4 digest of its secret, $5 now, $6 now, if the keys are wanted
+-- $1 client_id that asks, if any (see introspect_access_token.sql), $2 token, $3 generation, $4 digest of its secret, $5 now,
+-- $6 now, if the keys are wanted
 SELECT
     published_signing_keys($6::int8),
     token.client_id,
@@ -16,7 +17,7 @@ SELECT
     c.id, c.client_id, c.name, c.client_type, c.secret_hash, c.redirect_uris, c.client_uri, c.auth_method,
     c.require_pkce, c.grant_types, c.resources, c.introspect_all, c.is_active, c.scopes,
     c.previous_secret_hash, c.previous_secret_expires_at
-FROM (VALUES ($1::text)) AS caller (client_id)
+FROM (VALUES (COALESCE($1::text, ''))) AS caller (client_id)
 LEFT JOIN client_details c ON c.client_id = caller.client_id
 LEFT JOIN (
     SELECT
