@@ -123,8 +123,8 @@ mod tests {
         assert_eq!(verify(&password("q"), Some(&bcrypt), CHEAP), PasswordCheck::Wrong);
     }
 
-    /// Of several tries the quickest, so that a busy machine does not matter. A comparison that is left out takes a
-    /// thousandth of one that is done.
+    /// Of several tries the quickest, and ten times as much is still taken for the same, so that a busy machine does not
+    /// matter: a comparison that is left out takes a thousandth of one that is done.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "it is the time that is tested")]
     fn without_a_hash_it_takes_as_long() {
@@ -139,7 +139,7 @@ mod tests {
             tries.min().expect("there were some")
         };
         let (unknown, known) = (time(None), time(Some(&known)));
-        assert!(unknown * 2 > known && known * 2 > unknown, "{unknown:?} {known:?}");
+        assert!(unknown * 10 > known && known * 10 > unknown, "{unknown:?} {known:?}");
     }
 
     #[test]
