@@ -1,8 +1,23 @@
 # shellcheck shell=bash
-# Sourced by tests/run.sh and .ci/run: named steps, and a table of how they went.
+# Sourced by tests/run.sh, .ci/run and the checks of deploy/: named steps, and a table of how they went.
 
 summary=()
 failures=0
+
+# no_arguments "$@": for a script that takes none but --help, and has a function `usage`.
+no_arguments() {
+  case ${1:-} in
+    '') ;;
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    *)
+      usage >&2
+      exit 2
+      ;;
+  esac
+}
 
 # step NAME COMMAND…: runs it and goes on if it fails. Its status is that of the command.
 step() {

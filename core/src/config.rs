@@ -479,6 +479,17 @@ impl fmt::Display for AlgorithmName {
 }
 
 #[cfg(test)]
+impl Config {
+    /// What is set is the least that can be, for unit tests.
+    pub(crate) fn least() -> Self {
+        let lookup = |name: &str| {
+            tests::GOOD.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
+        };
+        Self::read(&mut Reader::new(&lookup)).expect("it is valid")
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -490,7 +501,7 @@ mod tests {
         reader.finish(config).map(|(config, _)| config)
     }
 
-    const GOOD: [(&str, &str); 3] = [
+    pub(super) const GOOD: [(&str, &str); 3] = [
         ("ISSUER_URL", "https://auth.test"),
         ("JWT_SECRET_KEY", "0123456789abcdef0123456789abcdef"),
         ("JWT_REFRESH_SECRET_KEY", "fedcba9876543210fedcba9876543210"),

@@ -20,17 +20,7 @@ environment:
 USAGE
 }
 
-case ${1:-} in
-  '') ;;
-  -h | --help)
-    usage
-    exit 0
-    ;;
-  *)
-    usage >&2
-    exit 2
-    ;;
-esac
+no_arguments "$@"
 
 PATH=${XDG_CACHE_HOME:-$HOME/.cache}/authly/tools/deploy/bin:$PATH
 authly=${AUTHLY_BIN:-$PWD/target/debug/authly}

@@ -17,17 +17,7 @@ of its own; and runs every HTTP scenario of the tests against the image's server
 USAGE
 }
 
-case ${1:-} in
-  '') ;;
-  -h | --help)
-    usage
-    exit 0
-    ;;
-  *)
-    usage >&2
-    exit 2
-    ;;
-esac
+no_arguments "$@"
 
 PATH=${XDG_CACHE_HOME:-$HOME/.cache}/authly/tools/deploy/bin:$PATH
 scratch=$(mktemp -d)
